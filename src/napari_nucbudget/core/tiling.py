@@ -1,0 +1,42 @@
+"""Cutting a grid into tiles: disjoint cores, overlapping reads. Geometry only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from napari_nucbudget.types.image import Region
+
+__all__ = ["Tile", "tiles"]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A window that owns what lies in `core` and looks at `read` (core and halo)."""
+
+    core: Region
+    read: Region
+
+
+def tiles(region: Region, shape: tuple[int, int], *, size: int, halo: int) -> Iterator[Tile]:
+    """Tiles that cover `region`, row by row.
+
+    The cores are disjoint and fill the region; a read window reaches `halo`
+    further on each side, but never outside `shape`: the network pads there, as
+    it would for the image as a whole.
+
+    Parameters
+    ----------
+    region : Region
+        What is to be covered.
+    shape : (int, int)
+        The grid's shape.
+    size : int
+        Side of a core; at the right and bottom it is cut.
+    halo : int
+        Receptive-field radius plus what peak finding needs to see.
+    """
+    for y in range(region.y, region.bottom, size):
+        for x in range(region.x, region.right, size):
+            core = Region(y, x, min(size, region.bottom - y), min(size, region.right - x))
+            yield Tile(core=core, read=core.padded(halo).clipped(shape))

@@ -1,0 +1,94 @@
+"""Every error that a user can meet, and nothing else.
+
+::
+
+    NucbudgetError
+    ├── ImageError            an image that cannot be read or used
+    │   └── PixelSizeError    its pixel size is absent or makes no sense
+    ├── PointsError           a table of points that cannot be read or used
+    ├── LabelSetError         a label set folder that cannot be read or used
+    ├── RegionError           a region outside the image, or empty
+    ├── ModelError            a model that cannot be found, read or trusted
+    ├── UnknownNameError      a name that no registry knows (near misses are listed)
+    ├── ConfigError           a setting that does not exist or has a wrong value
+    ├── TrainingError         training cannot start or go on
+    ├── OutputError           a result that cannot be written
+    ├── DeviceError           the device is absent or too small
+    └── DownloadError         a sample that could not be fetched
+
+A message says what was wrong, with the value, and then what to do. None of
+these derives from ``RuntimeError``: Qt workers swallow those in generators.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "DeviceError",
+    "DownloadError",
+    "ImageError",
+    "LabelSetError",
+    "ModelError",
+    "NucbudgetError",
+    "OutputError",
+    "PixelSizeError",
+    "PointsError",
+    "RegionError",
+    "TrainingError",
+    "UnknownNameError",
+]
+
+
+class NucbudgetError(Exception):
+    """Base of all errors that are meant for a user's eyes."""
+
+
+class ImageError(NucbudgetError):
+    """An image cannot be read or is not an H&E image."""
+
+
+class PixelSizeError(ImageError):
+    """The pixel size is absent, contradictory or out of range."""
+
+
+class PointsError(NucbudgetError):
+    """A table of points cannot be read or does not fit."""
+
+
+class LabelSetError(NucbudgetError):
+    """A label set folder cannot be read or does not fit."""
+
+
+class RegionError(NucbudgetError):
+    """A region is empty or lies outside the image."""
+
+
+class ModelError(NucbudgetError):
+    """A model cannot be found, read or trusted."""
+
+
+class UnknownNameError(NucbudgetError, KeyError):
+    """A name that a registry does not hold; the message lists near misses."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class ConfigError(NucbudgetError):
+    """A setting does not exist or has a wrong value."""
+
+
+class TrainingError(NucbudgetError):
+    """Training cannot start or cannot go on."""
+
+
+class OutputError(NucbudgetError):
+    """A result cannot be written."""
+
+
+class DeviceError(NucbudgetError):
+    """A device is absent or its memory does not suffice."""
+
+
+class DownloadError(NucbudgetError):
+    """A file could not be fetched."""

@@ -1,0 +1,275 @@
+"""Label set folders: dataset.json, images.csv, points.csv, images/*.png."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_nucbudget.errors import ConfigError, LabelSetError, OutputError, PointsError
+from napari_nucbudget.io.images import open_image
+from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme, NucleusClass
+from napari_nucbudget.types.image import Region
+from napari_nucbudget.types.labels import SPLITS, AnnotatedImage, LabelSet, Provenance
+from napari_nucbudget.types.nuclei import Nuclei
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["content_hash", "read_label_set", "read_label_sets", "write_label_set"]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LabelSetError(
+            f"{path.parent} is not a label set folder: it has no {path.name}. "
+            "Expected: dataset.json, images.csv, points.csv and images/."
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise LabelSetError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(values, dict):
+        raise LabelSetError(f"{path} must hold one JSON object.")
+    return values
+
+
+def _read_table(path: Path, columns: set[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype={"image": str, "patient": str, "tissue": str}, comment="#")
+    except FileNotFoundError:
+        raise LabelSetError(
+            f"{path.parent} is not a label set folder: it has no {path.name}."
+        ) from None
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise LabelSetError(f"{path} cannot be read: {error}.") from error
+    missing = sorted(columns - set(table.columns))
+    if missing:
+        raise LabelSetError(
+            f"{path} has no column {', '.join(missing)}; its columns are {list(table.columns)}."
+        )
+    return table
+
+
+def _fields(value: Any, shape: tuple[int, int], where: str) -> tuple[Region, ...]:
+    """Rectangles [y, x, height, width] of one image; absent means the image as a whole."""
+    if value is None:
+        return (Region.whole(shape),)
+    try:
+        return tuple(Region(*(int(n) for n in box)).clipped(shape) for box in value)
+    except (TypeError, ValueError) as error:
+        raise LabelSetError(
+            f"{where}: fields must be lists of [y, x, height, width], got {value!r}."
+        ) from error
+
+
+def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None) -> LabelSet:
+    """Label set of one folder.
+
+    Points that lie outside their image by more than half a pixel are refused;
+    exact duplicates are dropped. An optional ``fields`` object in
+    dataset.json maps an image's name to rectangles ``[y, x, height, width]``
+    in which every nucleus is dotted; without it the whole image is.
+
+    Parameters
+    ----------
+    folder : path
+    splits : tuple of str, optional
+        Read only the images of these splits.
+
+    Raises
+    ------
+    LabelSetError
+        Where a file or column is missing, an image does not exist, a class is
+        unknown, or a dot lies outside its image.
+    """
+    folder = Path(folder)
+    facts = _read_json(folder / "dataset.json")
+    mpp = facts.get("mpp")
+    if not isinstance(mpp, (int, float)) or mpp <= 0:
+        raise LabelSetError(
+            f"{folder / 'dataset.json'} must give the pixel size as \"mpp\" in µm per pixel, "
+            f"got {mpp!r}."
+        )
+    images = _read_table(folder / "images.csv", {"image"})
+    points = _read_table(folder / "points.csv", {"image", "x", "y"})
+    classes = DEFAULT_CLASSES
+    if "classes" in facts:
+        classes = ClassScheme(tuple(NucleusClass(**c) for c in facts["classes"]))
+    unknown = sorted(set(points["image"]) - set(images["image"]))
+    if unknown:
+        raise LabelSetError(
+            f"{folder / 'points.csv'} has dots for images that images.csv does not list: "
+            f"{', '.join(unknown[:5])}."
+        )
+    by_image = dict(tuple(points.groupby("image", sort=False)))
+    annotated = []
+    for row in images.to_dict("records"):
+        split = str(row.get("split", "train"))
+        if split not in SPLITS:
+            raise LabelSetError(
+                f"{folder / 'images.csv'}: the split of {row['image']} is {split!r}; "
+                f"it must be one of {', '.join(SPLITS)}."
+            )
+        if splits is not None and split not in splits:
+            continue
+        path = folder / "images" / f"{row['image']}.png"
+        source = open_image(path, mpp=float(mpp), name=str(row["image"]))
+        dots = by_image.get(row["image"], points.iloc[:0])
+        dots = dots.drop_duplicates(["x", "y"])
+        try:
+            nuclei = Nuclei.from_frame(dots[[c for c in ("y", "x", "label") if c in dots]], classes)
+        except (PointsError, ConfigError) as error:
+            raise LabelSetError(f"{folder / 'points.csv'}, image {row['image']}: {error}") from error
+        outside = ~Region.whole(source.shape).contains(nuclei.yx)
+        if outside.any():
+            y, x = nuclei.yx[outside][0]
+            raise LabelSetError(
+                f"{folder / 'points.csv'}: {int(outside.sum())} dots lie outside the image "
+                f"{row['image']} of {source.shape[0]} x {source.shape[1]} px, the first at "
+                f"x={x:g}, y={y:g}."
+            )
+        annotated.append(
+            AnnotatedImage(
+                source=source,
+                nuclei=nuclei,
+                fields=_fields(
+                    facts.get("fields", {}).get(row["image"]), source.shape, f"{folder}"
+                ),
+                patient=str(row.get("patient", "unknown")),
+                tissue=str(row.get("tissue", "unknown")),
+                split=split,
+                dataset=folder.name,
+                origin=str(facts.get("name", folder.name)),
+            )
+        )
+    if not annotated:
+        wanted = f" in the split {' or '.join(splits)}" if splits else ""
+        raise LabelSetError(f"{folder} holds no image{wanted}.")
+    return LabelSet(
+        images=tuple(annotated),
+        classes=classes,
+        provenance=(
+            Provenance(
+                name=str(facts.get("name", folder.name)),
+                licence=str(facts.get("licence", "unknown")),
+                cite=str(facts.get("cite", "")),
+                stain=str(facts.get("stain", "H&E")),
+                notes=str(facts.get("notes", "")),
+            ),
+        ),
+    )
+
+
+def read_label_sets(
+    folders: list[Path | str], *, splits: tuple[str, ...] | None = None
+) -> LabelSet:
+    """Several folders as one label set; a folder without the wanted splits adds nothing.
+
+    Raises
+    ------
+    LabelSetError
+        As `read_label_set`; and where no folder has an image of the splits.
+    """
+    parts = []
+    for folder in folders:
+        listed = _read_table(Path(folder) / "images.csv", {"image"})
+        if splits is None or "split" not in listed or set(listed["split"]) & set(splits):
+            parts.append(read_label_set(folder, splits=splits))
+    if not parts:
+        raise LabelSetError(
+            f"None of {', '.join(map(str, folders))} holds an image in the split "
+            f"{' or '.join(splits or ())}."
+        )
+    return LabelSet.concat(parts)
+
+
+def content_hash(images: list[AnnotatedImage]) -> str:
+    """SHA-256 over names, pixels, dots and classes, in order of name."""
+    digest = hashlib.sha256()
+    for image in sorted(images, key=lambda i: i.name):
+        digest.update(image.name.encode())
+        digest.update(image.source.read(Region.whole(image.source.shape)).tobytes())
+        order = np.lexsort((image.nuclei.yx[:, 1], image.nuclei.yx[:, 0]))
+        digest.update(np.ascontiguousarray(image.nuclei.yx[order], "<f4").tobytes())
+        digest.update(np.ascontiguousarray(image.nuclei.label[order], "<i2").tobytes())
+    return digest.hexdigest()
+
+
+def write_label_set(labels: LabelSet, folder: Path | str, *, name: str | None = None) -> Path:
+    """Label set as a folder that `read_label_set` gives back equal.
+
+    The folder is written beside its place and moved there at the end, so that
+    a full disk never leaves half of one. An existing folder is not touched.
+
+    Raises
+    ------
+    OutputError
+        Where the folder exists, cannot be written, or images differ in pixel size.
+    """
+    import pandas as pd
+    from PIL import Image
+
+    folder = Path(folder)
+    if folder.exists():
+        raise OutputError(f"{folder} exists already; choose another name, nothing was changed.")
+    sizes = {round(image.mpp, 6) for image in labels}
+    if len(sizes) != 1:
+        raise OutputError(
+            f"One label set folder has one pixel size, got images of {sorted(sizes)} µm/px; "
+            "write one folder for each."
+        )
+    provenance = labels.provenance[0] if labels.provenance else Provenance(folder.name)
+    fields = {
+        image.name: [[r.y, r.x, r.height, r.width] for r in image.fields]
+        for image in labels
+        if image.fields != (Region.whole(image.source.shape),)
+    }
+    facts: dict[str, Any] = {
+        "name": name or provenance.name,
+        "licence": provenance.licence,
+        "cite": provenance.cite,
+        "mpp": sizes.pop(),
+        "stain": provenance.stain,
+        "coordinates": "x = column, y = row, 0-based pixel centres",
+        "notes": provenance.notes,
+        "images": len(labels),
+        "classes": [
+            {"name": c.name, "color": c.color, "key": c.key} for c in labels.classes.classes
+        ],
+    }
+    if fields:
+        facts["fields"] = fields
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        (temporary / "images").mkdir(parents=True)
+        (temporary / "dataset.json").write_text(
+            json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        pd.DataFrame(
+            [
+                {"image": i.name, "patient": i.patient, "tissue": i.tissue, "split": i.split}
+                for i in labels
+            ]
+        ).to_csv(temporary / "images.csv", index=False)
+        rows = []
+        for image in labels:
+            pixels = image.source.read(Region.whole(image.source.shape))
+            Image.fromarray(pixels).save(temporary / "images" / f"{image.name}.png")
+            frame = image.nuclei.to_frame()
+            rows.append(frame.assign(image=image.name, split=image.split))
+        table = pd.concat(rows)[["image", "x", "y", "label", "split"]]
+        table.to_csv(temporary / "points.csv", index=False)
+        temporary.rename(folder)
+    except OSError as error:
+        import shutil
+
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    return folder

@@ -1,0 +1,301 @@
+"""The one training loop: every method goes through it."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+import logging
+import math
+import platform
+import time
+from collections.abc import Generator
+from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_nucbudget.errors import OutputError, TrainingError
+from napari_nucbudget.io.files import write_atomically
+from napari_nucbudget.io.label_sets import content_hash
+from napari_nucbudget.learn.checkpoint import STATE_FILE, load_state, save_state
+from napari_nucbudget.learn.methods import METHODS
+from napari_nucbudget.models.bundle import CARD_FILE, Detector
+from napari_nucbudget.models.device import autocast, choose_device, choose_precision
+from napari_nucbudget.types.card import TrainingData
+from napari_nucbudget.types.labels import LabelSet
+from napari_nucbudget.types.training import EpochReport, TrainConfig, TrainingRun
+
+__all__ = ["fit", "training_data"]
+
+log = logging.getLogger(__name__)
+
+CONFIG_FILE = "config.json"
+
+
+def fit(
+    train: LabelSet,
+    validation: LabelSet,
+    config: TrainConfig,
+    *,
+    out: Path,
+    name: str | None = None,
+    parent: Detector | None = None,
+    device: str = "auto",
+    resume: bool = False,
+) -> Generator[EpochReport, None, TrainingRun]:
+    """Train, yielding a report after every epoch and returning the finished run.
+
+    The best weights so far lie in `out` as a usable model after every epoch;
+    closing the generator early therefore loses nothing. Crops, turns and
+    jitter of step s follow from (seed, s) alone, so that a resumed run draws
+    what an uninterrupted one would have drawn.
+
+    Parameters
+    ----------
+    train, validation : LabelSet
+        No image may be in both.
+    config : TrainConfig
+    out : Path
+        Folder for the model and the run's state; must not hold a model unless `resume`.
+    name : str, optional
+        The model's name, default the folder's.
+    parent : Detector, optional
+        Start from its weights.
+    device : str
+    resume : bool
+        Go on with the run in `out`.
+
+    Raises
+    ------
+    TrainingError
+        Where the splits share an image or the loss is not a number at once.
+    OutputError
+        Where `out` holds a run already, or cannot be written.
+    """
+    out = Path(out)
+    _refuse_leak(train, validation)
+    if not resume and ((out / CARD_FILE).exists() or (out / STATE_FILE).exists()):
+        raise OutputError(
+            f"{out} holds a run already. Give another folder, or --resume to go on with it."
+        )
+    write_atomically(out / CONFIG_FILE, (json.dumps(config.to_dict(), indent=1) + "\n").encode())
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    method = METHODS[config.method](train, validation, config, parent)
+    settings: TrainConfig = method.config
+    target = choose_device(device)
+    dtype = choose_precision(settings.precision, target, training=True)
+    torch.manual_seed(settings.seed)
+    network = method.network().to(target).to(memory_format=torch.channels_last).train()
+    average = copy.deepcopy(network).eval()
+    optimiser = _optimiser(network, settings)
+    reports: list[EpochReport] = []
+    first, best_epoch, best_score = 0, -1, -math.inf
+    if resume:
+        facts = load_state(out, network=network, average=average, optimiser=optimiser)
+        _refuse_other_config(facts["config"], config)
+        reports = [EpochReport(**r) for r in facts["reports"]]
+        first = facts["step"]
+        best_epoch, best_score = facts["best_epoch"], facts["best_score"]
+    card_facts = _card_facts(train, validation, config, name or out.name, parent)
+
+    started = time.monotonic() - (reports[-1].seconds if reports else 0.0)
+    sums: dict[str, float] = {}
+    counted = 0
+    stopped = "steps"
+    for step in range(first, settings.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = _rate(step, settings)
+        batch = method.batch(np.random.default_rng([settings.seed, step]))
+        optimiser.zero_grad(set_to_none=True)
+        with autocast(target, dtype):
+            terms = method.loss(network, batch, target)
+        total = terms["total"]
+        if not math.isfinite(total.item()):
+            stopped = "nan"
+            log.warning("the loss at step %d is %s; training stops", step, total.item())
+            break
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
+        optimiser.step()
+        _follow(average, network, min(settings.ema, (step + 1) / (step + 10)))
+        for key, value in terms.items():
+            sums[key] = sums.get(key, 0.0) + value.item()
+        counted += 1
+        if (step + 1) % settings.steps_per_epoch and step + 1 < settings.steps:
+            continue
+
+        score, parts = method.validate(average)
+        epoch = len(reports)
+        is_best = score > best_score
+        if is_best:
+            best_epoch, best_score = epoch, score
+        report = EpochReport(
+            epoch=epoch,
+            step=step + 1,
+            steps=settings.steps,
+            loss={key: value / counted for key, value in sums.items()},
+            validation=parts,
+            score=score,
+            best_epoch=best_epoch,
+            seconds=time.monotonic() - started,
+            is_best=is_best,
+        )
+        reports.append(report)
+        sums, counted = {}, 0
+        if is_best:
+            model = method.detector(average)
+            facts = {**card_facts, "curve": _curve(reports), "threshold": parts["threshold"]}
+            card = model.card.model_copy(update=facts)
+            replace(model, card=card).save(out, overwrite=True)
+        save_state(
+            out,
+            network=network,
+            average=average,
+            optimiser=optimiser,
+            facts={
+                "config": config.to_dict(),
+                "reports": [asdict(r) for r in reports],
+                "step": step + 1,
+                "best_epoch": best_epoch,
+                "best_score": best_score,
+            },
+        )
+        yield report
+        if epoch - best_epoch >= settings.patience:
+            stopped = "patience"
+            break
+
+    if not (out / CARD_FILE).exists():
+        raise TrainingError(
+            f"The loss was not a number before the first epoch ended (step {step}). "
+            f"Lower learning_rate (now {settings.learning_rate:g})."
+        )
+    final = method.finish(Detector.load(out, device=device, precision="float32"))
+    card = final.card.model_copy(update={"curve": _curve(reports)})
+    replace(final, card=card).save(out, overwrite=True)
+    return TrainingRun(out, config, tuple(reports), stopped)
+
+
+def _optimiser(network: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    if config.recipe == "paper":
+        return torch.optim.SGD(
+            network.parameters(), lr=config.learning_rate, momentum=0.9, nesterov=True
+        )
+    return torch.optim.AdamW(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+
+
+def _rate(step: int, config: TrainConfig) -> float:
+    """Linear rise, then half a cosine down to nothing; constant for the paper's recipe."""
+    if config.recipe == "paper":
+        return config.learning_rate
+    rise = config.warmup * config.steps
+    if step < rise:
+        return config.learning_rate * (step + 1) / (rise + 1)
+    done = (step - rise) / max(1.0, config.steps - rise)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@torch.no_grad()
+def _follow(average: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
+    """Move the running mean of the weights (and of the statistics) towards the network."""
+    pairs = zip(average.state_dict().values(), network.state_dict().values(), strict=True)
+    for mean, value in pairs:
+        if mean.dtype.is_floating_point:
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
+
+
+def _refuse_leak(train: LabelSet, validation: LabelSet) -> None:
+    """No image, and no known patient, may be on both sides."""
+    both = {(i.dataset, i.name) for i in train} & {(i.dataset, i.name) for i in validation}
+    if both:
+        names = ", ".join(sorted(name for _, name in both)[:5])
+        raise TrainingError(f"{len(both)} images are in training and in validation: {names}.")
+    known = [
+        {(i.dataset, i.patient) for i in labels if i.patient != "unknown"}
+        for labels in (train, validation)
+    ]
+    if shared := known[0] & known[1]:
+        names = ", ".join(sorted(patient for _, patient in shared)[:5])
+        raise TrainingError(
+            f"{len(shared)} patients have images in training and in validation: {names}. "
+            "Split by patient, or the scores are too good."
+        )
+
+
+def _refuse_other_config(saved: dict[str, Any], config: TrainConfig) -> None:
+    now = config.to_dict()
+    differ = [key for key in now if key != "threads" and saved.get(key) != now[key]]
+    if differ:
+        raise TrainingError(
+            f"The run to resume had other settings: {', '.join(differ)}. "
+            "Resume with its own config.json, or start a new run."
+        )
+
+
+def training_data(labels: LabelSet) -> list[TrainingData]:
+    """What a card says about images: one entry per data set and split, with hashes."""
+    provenance = {p.name: p for p in labels.provenance}
+    entries = []
+    for key in sorted({(i.dataset, i.split) for i in labels}):
+        images = [i for i in labels if (i.dataset, i.split) == key]
+        source = next((p for p in provenance.values() if images[0].origin == p.name), None)
+        entries.append(
+            TrainingData(
+                name=key[0],
+                split=key[1],
+                images=len(images),
+                nuclei=sum(len(i.nuclei) for i in images),
+                sha256=content_hash(images),
+                licence=source.licence if source else "unknown",
+                cite=source.cite if source else "",
+            )
+        )
+    return entries
+
+
+def _card_facts(
+    train: LabelSet,
+    validation: LabelSet,
+    config: TrainConfig,
+    name: str,
+    parent: Detector | None,
+) -> dict[str, Any]:
+    seen = training_data(train)
+    software = {"python": platform.python_version(), "torch": torch.__version__}
+    try:
+        software["napari-nucbudget"] = version("napari-nucbudget")
+    except PackageNotFoundError:
+        software["napari-nucbudget"] = "unknown"
+    return {
+        "name": name,
+        "training_data": seen,
+        "validation_data": training_data(validation),
+        "split": "as given by the split column of images.csv; no image or known patient in two",
+        "config": config.to_dict(),
+        "licence": "; ".join(sorted({f"{d.name}: {d.licence}" for d in seen})),
+        "citation": "Jacobs et al., Detecting and Classifying Nuclei on a Budget, LABELS 2017",
+        "parent": parent.card.name if parent else None,
+        "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "software": software,
+    }
+
+
+def _curve(reports: list[EpochReport]) -> list[dict[str, float]]:
+    return [
+        {
+            "step": float(r.step),
+            "loss": round(r.loss.get("total", math.nan), 6),
+            "score": round(r.score, 4),
+            "seconds": round(r.seconds, 1),
+        }
+        for r in reports
+    ]

@@ -1,0 +1,127 @@
+"""The facts that travel with weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_nucbudget.errors import ModelError
+from napari_nucbudget.types.classes import ClassScheme, NucleusClass
+
+__all__ = ["SCHEMA_VERSION", "InputSpec", "ModelCard", "ScoreRecord", "TrainingData"]
+
+SCHEMA_VERSION = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputSpec(_Frozen):
+    """What the network takes: pixel size, and normalisation (rgb / 255 - mean) / std."""
+
+    mpp: float = Field(gt=0)
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    patch: int | None = None
+    receptive_field: int = Field(gt=0)
+
+
+class TrainingData(_Frozen):
+    """One set of images that the weights have seen, or that chose among them."""
+
+    name: str
+    split: str
+    images: int
+    nuclei: int
+    sha256: str
+    """Hash over the names, pixels and dots of the images, in order of name."""
+    licence: str
+    cite: str = ""
+
+
+class ScoreRecord(_Frozen):
+    """A score on one split, with everything that it depends on."""
+
+    data: str
+    split: str
+    images: int
+    nuclei: int
+    metrics: dict[str, float]
+    f1_ci: tuple[float, float] | None = None
+    radius_um: float | None = None
+    mpp: float
+
+
+class ModelCard(_Frozen):
+    """Everything that must be known to use weights, and to trust them.
+
+    `load` and `save` are the only ways to a file; a card that does not
+    validate is refused in one sentence.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    task: Literal["detection", "classification"]
+    architecture: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    classes: list[dict[str, str]] = Field(default_factory=list)
+    input: InputSpec
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    min_distance_um: float | None = None
+    smoothing_px: float | None = None
+    alpha: float | None = None
+    d_max_um: float | None = None
+    summary: str = ""
+    split: str = ""
+    training_data: list[TrainingData] = Field(default_factory=list)
+    validation_data: list[TrainingData] = Field(default_factory=list)
+    scores: list[ScoreRecord] = Field(default_factory=list)
+    curve: list[dict[str, float]] = Field(default_factory=list)
+    config: dict[str, Any] = Field(default_factory=dict)
+    licence: str = "unknown"
+    citation: str = ""
+    parent: str | None = None
+    created: str = ""
+    software: dict[str, str] = Field(default_factory=dict)
+    weights_sha256: str = ""
+
+    @property
+    def scheme(self) -> ClassScheme:
+        return ClassScheme(tuple(NucleusClass(**c) for c in self.classes))
+
+    @classmethod
+    def load(cls, path: Path) -> ModelCard:
+        """Card from a JSON file.
+
+        Raises
+        ------
+        ModelError
+            Where the file is absent, not JSON, of a newer schema, or does not validate.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ModelError(
+                f"{path.parent} is not a model folder: it has no {path.name}."
+            ) from None
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ModelError(f"The model card {path} cannot be read: {error}.") from error
+        version = values.get("schema_version") if isinstance(values, dict) else None
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise ModelError(
+                f"The model card {path} has schema version {version}; this version of "
+                f"napari-nucbudget reads up to {SCHEMA_VERSION}. Update napari-nucbudget."
+            )
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the card"
+            raise ModelError(f"The model card {path} is wrong at {where}: {first['msg']}.") from error
+
+    def to_json(self) -> str:
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,142 @@
+"""Settings of a training run, the reports it yields, and what it leaves behind."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_nucbudget.errors import ConfigError
+from napari_nucbudget.registry import near_misses
+
+__all__ = ["EpochReport", "TrainConfig", "TrainingRun"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Every setting of a training run; saved beside the weights.
+
+    The paper's own values (section 3.1) are SGD with Nesterov momentum at a
+    rate of 1e-4, weights from N(0, 0.01), raw targets: ``recipe = "paper"``
+    selects them. They do not train this network in torch, see
+    docs/training.md; the defaults do.
+    """
+
+    method: str = "detection"
+    recipe: Literal["product", "paper"] = "product"
+    architecture: str = "fcn"
+    seed: int = 0
+    steps: int = 12_000
+    """Optimiser steps in all (the schedule's length)."""
+    steps_per_epoch: int = 500
+    """Steps between two validations."""
+    patience: int = 8
+    """Epochs without a better validation score before training stops."""
+    batch_size: int = 2
+    """Crops a step (section 3.1: 2)."""
+    crop: int = 250
+    """Side of a crop in model pixels (section 3.1: 250)."""
+    learning_rate: float = 2e-3
+    warmup: float = 0.1
+    """Fraction of the steps over which the rate rises."""
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+    foreground_weight: float = 4.0
+    """Loss (o - t)^2 (1 + w t): weight w of a pixel at a nucleus' centre."""
+    loss_stride: int = 3
+    """The loss is taken on every n-th pixel of a grid whose offset is drawn anew each step."""
+    batch_norm: bool = True
+    """Batch normalisation while training, folded into the convolutions afterwards."""
+    ema: float = 0.998
+    """Decay of the running mean of the weights, which is what is validated and kept."""
+    alpha: float = 3.0
+    """Equation 1's alpha."""
+    d_max_um: float = 4.4
+    """Equation 1's d_max in µm (8 px at 0.55 µm/px)."""
+    smoothing_px: float = 1.0
+    """Standard deviation of the Gaussian before peaks are sought, model pixels."""
+    min_distance_um: float = 2.75
+    """No two proposals lie closer (5 px at 0.55 µm/px)."""
+    mpp: float = 0.55
+    """Pixel size at which the network works, µm/px (section 3.1)."""
+    stain_jitter: float = 0.1
+    """Relative spread of the amounts of haematoxylin and eosin."""
+    brightness_jitter: float = 0.0
+    radius_um: float = 3.3
+    """Matching radius of validation (section 3.1: 6 px at 0.55 µm/px)."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    threads: int = 0
+    """CPU threads; 0 leaves the choice to torch."""
+    extra: dict[str, float] = field(default_factory=dict)
+    """Settings of one method only."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "steps_per_epoch", "patience", "batch_size", "loss_stride"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.crop < 32:
+            raise ConfigError(f"crop must be at least 32 pixels, got {self.crop}.")
+        for name in ("learning_rate", "alpha", "d_max_um", "min_distance_um", "mpp", "radius_um"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}.")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"ema must lie in [0, 1), got {self.ema}.")
+        for name, choices in (
+            ("recipe", ("product", "paper")),
+            ("precision", ("auto", "float32", "bfloat16", "float16")),
+        ):
+            if getattr(self, name) not in choices:
+                raise ConfigError(
+                    f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}."
+                )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """Settings from a mapping; an unknown key is an error, an absent one takes its default.
+
+        Raises
+        ------
+        ConfigError
+            For unknown keys (near misses are named) and wrong values.
+        """
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        for key, value in values.items():
+            if key not in known:
+                raise ConfigError(f"There is no setting {key!r}. {near_misses(key, known)}")
+            default = getattr(cls, key, None)
+            kind = type(default) if default is not None else dict
+            fits = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
+            if not fits or (kind is not bool and isinstance(value, bool)):
+                raise ConfigError(f"{key} must be of type {kind.__name__}, got {value!r}.")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch brought."""
+
+    epoch: int
+    step: int
+    steps: int
+    loss: dict[str, float]
+    validation: dict[str, float]
+    score: float
+    """The figure that decides which weights are kept; higher is better."""
+    best_epoch: int
+    seconds: float
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A finished run: where its model is and how it went."""
+
+    model_dir: Path
+    config: TrainConfig
+    reports: tuple[EpochReport, ...]
+    stopped: str
+    """Why it ended: ``"steps"``, ``"patience"``, ``"nan"`` or ``"cancelled"``."""
