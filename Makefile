@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-SAMPLE := sample_data/drawn.ome.tif
+SAMPLE := sample_data/drawn_biopsy.ome.tif
 
 .DEFAULT_GOAL := help
 .PHONY: help demo app test check format bench paper samples screenshots figures clean
