@@ -43,7 +43,8 @@ def table(cards: list[ModelCard]) -> str:
     return (
         HEAD
         + "".join(row(card, record) for card, record in scores)
-        + f"\nMatching radius {', '.join(radii)} µm; the networks work at {', '.join(sizes)} µm/px.\n"
+        + f"\nMatching radius {', '.join(radii)} µm; "
+        + f"the networks work at {', '.join(sizes)} µm/px.\n"
     )
 
 

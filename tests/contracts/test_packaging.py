@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from importlib.metadata import EntryPoint
@@ -52,7 +51,7 @@ def test_every_command_of_the_manifest_can_be_imported(manifest: PluginManifest)
 def test_the_manifest_at_the_top_is_the_one_of_the_package() -> None:
     top = ROOT / "napari.yaml"
     assert top.is_symlink()
-    assert os.path.samefile(top, PACKAGE / "napari.yaml")
+    assert top.samefile(PACKAGE / "napari.yaml")
 
 
 def test_the_base_installation_brings_neither_qt_nor_napari() -> None:
