@@ -7,11 +7,19 @@ from importlib.resources import files
 from pathlib import Path
 
 from napari_nucbudget.errors import ModelError, UnknownNameError
+from napari_nucbudget.io.files import write_atomically
 from napari_nucbudget.models.bundle import CARD_FILE, Detector
 from napari_nucbudget.registry import near_misses
-from napari_nucbudget.types.card import ModelCard
+from napari_nucbudget.types.card import ModelCard, ScoreRecord
 
-__all__ = ["DEFAULT_DETECTOR", "list_models", "load_card", "load_detector", "model_folder"]
+__all__ = [
+    "DEFAULT_DETECTOR",
+    "list_models",
+    "load_card",
+    "load_detector",
+    "model_folder",
+    "record_scores",
+]
 
 DEFAULT_DETECTOR = "nuclei-fcn"
 
@@ -65,3 +73,13 @@ def load_detector(
     UnknownNameError, ModelError, DeviceError
     """
     return Detector.load(model_folder(name), device=device, precision=precision)
+
+
+def record_scores(folder: Path, record: ScoreRecord) -> ModelCard:
+    """Put a score into a model's card, in place of an older one of the same data and split."""
+    card = ModelCard.load(folder / CARD_FILE)
+    same = (record.data, record.split)
+    others = [s for s in card.scores if (s.data, s.split) != same]
+    card = card.model_copy(update={"scores": [*others, record]})
+    write_atomically(folder / CARD_FILE, card.to_json().encode())
+    return card

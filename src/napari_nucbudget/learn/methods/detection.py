@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,35 +17,21 @@ from napari_nucbudget.core.metrics import (
     pr_curve,
 )
 from napari_nucbudget.errors import TrainingError
-from napari_nucbudget.infer.detect import detect
+from napari_nucbudget.infer.evaluate import compare, score_record
 from napari_nucbudget.learn.augment import augment_pixels, dihedral
 from napari_nucbudget.learn.data import Sampler, detection_images
 from napari_nucbudget.models.bundle import Detector, build_network
 from napari_nucbudget.models.device import choose_precision
-from napari_nucbudget.types.card import InputSpec, ModelCard, ScoreRecord
-from napari_nucbudget.types.labels import AnnotatedImage, LabelSet
+from napari_nucbudget.types.card import InputSpec, ModelCard
+from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.training import TrainConfig
 
-__all__ = ["DetectionMethod", "compare"]
+__all__ = ["DetectionMethod"]
 
 PIXEL_MEAN = (0.78, 0.62, 0.76)
 PIXEL_STD = (0.2, 0.2, 0.2)
 """Normalisation of rgb / 255: rounded statistics of H&E at 20x; fixed, so that tiles agree."""
 THRESHOLDS = np.round(np.arange(0.06, 0.80, 0.01), 2)
-
-
-def compare(image: AnnotatedImage, detector: Detector) -> ImageDetections:
-    """Every proposal in the fields of a labelled image, beside its dots, in µm."""
-    found = detect(image.source, detector, mpp=image.mpp, threshold=0.0)
-    inside = np.zeros(len(found), dtype=bool)
-    for field in image.fields:
-        inside |= field.contains(found.yx)
-    found = found.select(inside)
-    return ImageDetections(
-        predicted_um=found.yx * image.mpp,
-        score=found.score,
-        truth_um=image.in_fields().yx * image.mpp,
-    )
 
 
 class DetectionMethod:
@@ -74,6 +60,11 @@ class DetectionMethod:
             train, mpp=config.mpp, alpha=config.alpha, d_max_um=config.d_max_um
         )
         self._sampler = Sampler(self._images, config.crop)
+        self._input = (
+            parent.card.input
+            if parent
+            else InputSpec(mpp=config.mpp, mean=PIXEL_MEAN, std=PIXEL_STD, receptive_field=31)
+        )
         self._target_scale = math.expm1(config.alpha) if config.recipe == "paper" else 1.0
 
     def network(self) -> torch.nn.Module:
@@ -86,7 +77,7 @@ class DetectionMethod:
             return network
         network = build_network(config.architecture, {"batch_norm": config.batch_norm})
         generator = torch.Generator().manual_seed(config.seed)
-        network.initialise(generator, recipe=config.recipe)
+        cast(Any, network).initialise(generator, recipe=config.recipe)
         return network
 
     def batch(self, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
@@ -95,11 +86,11 @@ class DetectionMethod:
         parts = []
         for _ in range(config.batch_size):
             rgb, target, known = self._sampler.draw(rng)
-            rgb = augment_pixels(
+            stained = augment_pixels(
                 rgb, rng, stain=config.stain_jitter, brightness=config.brightness_jitter
             )
             turn = int(rng.integers(8))
-            parts.append([dihedral(a, turn) for a in (rgb, target, known)])
+            parts.append([dihedral(a, turn) for a in (stained, target, known)])
         offset = rng.integers(config.loss_stride, size=2)
         pixels, targets, knowns = (np.stack(p) for p in zip(*parts, strict=True))
         return pixels, targets, knowns, offset
@@ -110,9 +101,9 @@ class DetectionMethod:
         """Terms of the loss; ``total`` is what is minimised."""
         pixels, target, known, offset = batch
         x = torch.from_numpy(pixels).to(device)
-        x = (x / 255.0 - torch.tensor(PIXEL_MEAN, device=device)) / torch.tensor(
-            PIXEL_STD, device=device
-        )
+        mean = torch.tensor(self._input.mean, device=device)
+        std = torch.tensor(self._input.std, device=device)
+        x = (x / 255.0 - mean) / std
         x = x.permute(0, 3, 1, 2)  # (B, 3, h, w), channels last in memory
         stride = self.config.loss_stride
         dy, dx = int(offset[0]), int(offset[1])
@@ -126,7 +117,7 @@ class DetectionMethod:
 
     def detector(self, network: torch.nn.Module, precision: str = "float32") -> Detector:
         """The network in training as a detector, normalisation folded away."""
-        plain = network.folded() if hasattr(network, "folded") else network
+        plain = cast(Any, network).folded()
         if self._target_scale != 1.0:
             with torch.no_grad():
                 for parameter in plain.conv6.parameters():
@@ -146,7 +137,7 @@ class DetectionMethod:
             task="detection",
             architecture=architecture,
             arguments=arguments,
-            input=InputSpec(mpp=config.mpp, mean=PIXEL_MEAN, std=PIXEL_STD, receptive_field=31),
+            input=self._input,
             threshold=0.3,
             min_distance_um=config.min_distance_um,
             smoothing_px=config.smoothing_px,
@@ -184,27 +175,6 @@ class DetectionMethod:
             records.append(score_record(scores, data=name, split="validation"))
         card = detector.card.model_copy(update={"threshold": threshold, "scores": records})
         return replace(detector, card=card)
-
-
-def score_record(scores: Any, *, data: str, split: str) -> ScoreRecord:
-    """Scores in the form that a card carries."""
-    return ScoreRecord(
-        data=data,
-        split=split,
-        images=scores.images,
-        nuclei=scores.nuclei,
-        metrics={
-            "precision": round(scores.precision, 4),
-            "recall": round(scores.recall, 4),
-            "f1": round(scores.f1, 4),
-            "aupr": round(scores.aupr, 4),
-            "best_f1": round(scores.best.f1, 4),
-            "best_threshold": round(scores.best.threshold, 4),
-        },
-        f1_ci=(round(scores.f1_ci[0], 4), round(scores.f1_ci[1], 4)),
-        radius_um=scores.radius_um,
-        mpp=scores.mpp,
-    )
 
 
 def _common_threshold(

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from napari_nucbudget.errors import OutputError, PointsError
+from napari_nucbudget.io.formats.csv import read_points_csv, write_points_csv
+from napari_nucbudget.types.classes import ClassScheme, NucleusClass
+from napari_nucbudget.types.nuclei import Nuclei
+
+
+@given(
+    yx=arrays(
+        np.float32, st.tuples(st.integers(0, 20), st.just(2)), elements=st.floats(0, 1e5, width=32)
+    ),
+    data=st.data(),
+)
+def test_a_round_trip_loses_nothing(tmp_path_factory, yx, data):
+    path = tmp_path_factory.mktemp("csv") / "a.nuclei.csv"
+    n = len(yx)
+    nuclei = Nuclei.from_points(
+        yx,
+        score=data.draw(arrays(np.float32, n, elements=st.floats(0, 1, width=32))),
+        label=data.draw(arrays(np.int16, n, elements=st.integers(-1, 2))),
+        origin=[data.draw(st.sampled_from(["human", "nuclei-fcn"])) for _ in range(n)],
+    )
+    write_points_csv(path, nuclei, mpp=0.2513, image="slide, 1.svs")
+    back = read_points_csv(path)
+    assert (back.mpp, back.image) == (0.2513, "slide, 1.svs")
+    for column in ("yx", "score", "label", "id"):
+        np.testing.assert_array_equal(getattr(back.nuclei, column), getattr(nuclei, column))
+    assert list(back.nuclei.origin) == list(nuclei.origin)
+
+
+def test_class_names_with_commas_quotes_and_newlines_survive(tmp_path):
+    classes = ClassScheme(tuple(NucleusClass(n, "#fff") for n in ('a, "b"', "c\nd", "#e")))
+    nuclei = Nuclei.from_points([[1, 2], [3, 4], [5, 6]], label=[0, 1, 2], classes=classes)
+    back = read_points_csv(write_points_csv(tmp_path / "p.csv", nuclei, mpp=0.5, image="i"))
+    assert back.nuclei.classes == classes
+    assert list(back.nuclei.label) == [0, 1, 2]
+
+
+def test_probabilities_come_back(tmp_path):
+    prob = np.array([[0.2, 0.3, 0.5]], np.float32)
+    nuclei = Nuclei.from_points([[1, 2]], label=[2], prob=prob)
+    back = read_points_csv(write_points_csv(tmp_path / "p.csv", nuclei, mpp=0.5, image="i"))
+    np.testing.assert_array_equal(back.nuclei.prob, prob)
+
+
+def test_a_plain_table_of_y_and_x_is_read(tmp_path):
+    (tmp_path / "p.csv").write_text("x,y\n3,4\n")
+    back = read_points_csv(tmp_path / "p.csv")
+    assert back.mpp is None
+    np.testing.assert_array_equal(back.nuclei.yx, [[4, 3]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", "no column 'y' or 'x'; its columns are"),
+        ("y,x\n1,two\n", "not a number"),
+        ("y,x\n1,\n", "1 of 1 nuclei have coordinates that are not numbers"),
+        ("y,x,label\n1,2,epithelia\n", "Did you mean 'epithelial'"),
+        ("# nucbudget points, version 99\ny,x\n", "version 99 of the points format"),
+        ("", "not a table of points"),
+        ("# mpp: wide\ny,x\n1,2\n", "not a table of points"),
+    ],
+)
+def test_a_wrong_table_is_refused_in_words(tmp_path, text, message):
+    path = tmp_path / "p.csv"
+    path.write_text(text)
+    with pytest.raises(PointsError, match=message):
+        read_points_csv(path)
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path):
+    (tmp_path / "p.csv").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(PointsError, match="not a text file"):
+        read_points_csv(tmp_path / "p.csv")
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(PointsError, match="cannot be opened"):
+        read_points_csv(tmp_path / "none.csv")
+
+
+def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_points_csv(tmp_path / "file" / "p.csv", Nuclei.empty(), mpp=0.5, image="i")

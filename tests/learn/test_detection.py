@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_nucbudget.errors import TrainingError
+from napari_nucbudget.learn.methods.detection import DetectionMethod
+from napari_nucbudget.types.image import Region
+
+
+def test_the_sparse_loss_averages_to_the_dense_one(train_set, validation_set, quick):
+    method = DetectionMethod(train_set, validation_set, replace(quick, loss_stride=3))
+    dense = DetectionMethod(train_set, validation_set, replace(quick, loss_stride=1))
+    network = method.network().eval()
+    pixels, target, known, _ = method.batch(np.random.default_rng(0))  # 48 = 16 x 3
+    cpu = torch.device("cpu")
+    with torch.no_grad():
+        parts = [
+            method.loss(network, (pixels, target, known, np.array([dy, dx])), cpu)["total"]
+            for dy in range(3)
+            for dx in range(3)
+        ]
+        whole = dense.loss(network, (pixels, target, known, np.array([0, 0])), cpu)["total"]
+    torch.testing.assert_close(torch.stack(parts).mean(), whole)
+
+
+def test_pixels_outside_the_fields_do_not_count(train_set, validation_set, quick):
+    method = DetectionMethod(train_set, validation_set, quick)
+    network = method.network().eval()
+    pixels, target, known, offset = method.batch(np.random.default_rng(0))
+    known = np.zeros_like(known)
+    known[:, :, :24] = True
+    cpu = torch.device("cpu")
+    first = method.loss(network, (pixels, target, known, offset), cpu)["total"]
+    other = target.copy()
+    other[:, :, 24:] = 1 - other[:, :, 24:]
+    second = method.loss(network, (pixels, other, known, offset), cpu)["total"]
+    assert first.item() == second.item()
+
+
+def test_background_is_learnt_inside_fields_only(train_set, validation_set, quick):
+    image = train_set.images[0]
+    small = replace(image, fields=(Region(0, 0, 36, 72),))
+    method = DetectionMethod(replace(train_set, images=(small,)), validation_set, quick)
+    draws = [method.batch(np.random.default_rng(s)) for s in range(8)]
+    assert all(known.mean() < 1 for _, _, known, _ in draws)
+
+
+def test_no_dot_in_any_field_is_refused(train_set, validation_set, quick):
+    empty = tuple(
+        replace(i, nuclei=i.nuclei.select(np.zeros(len(i.nuclei), bool))) for i in train_set
+    )
+    with pytest.raises(TrainingError, match="No dot lies in a field of the 2 images"):
+        DetectionMethod(replace(train_set, images=empty), validation_set, quick)
+
+
+def test_the_folded_detector_gives_what_was_trained(train_set, validation_set, quick):
+    method = DetectionMethod(train_set, validation_set, quick)
+    network = method.network()
+    network.train()
+    batch = method.batch(np.random.default_rng(0))
+    method.loss(network, batch, torch.device("cpu"))  # moves the running statistics
+    network.eval()
+    rgb = batch[0][0]
+    mean, std = (np.array(v, np.float32) for v in (method.card().input.mean, [0.2] * 3))
+    x = torch.from_numpy((rgb / 255 - mean) / std).float().permute(2, 0, 1)[None]
+    with torch.no_grad():
+        expected = network(x)[0, 0].numpy()
+    np.testing.assert_allclose(method.detector(network).proximity(rgb), expected, atol=1e-5)
+
+
+def test_the_papers_recipe_uses_the_printed_settings(train_set, validation_set, quick):
+    method = DetectionMethod(train_set, validation_set, replace(quick, recipe="paper"))
+    config = method.config
+    assert (config.learning_rate, config.batch_size, config.crop) == (1e-4, 2, 250)
+    assert (config.loss_stride, config.batch_norm, config.stain_jitter) == (1, False, 0.0)
+    std = [p.std().item() for n, p in method.network().named_parameters() if "weight" in n]
+    assert std == pytest.approx([1e-2] * 6, rel=0.2)
+
+
+def test_the_papers_recipe_does_not_learn(train_set, validation_set, quick):
+    """Its gradients are so small that nothing but the last bias moves (docs/training.md)."""
+    method = DetectionMethod(train_set, validation_set, replace(quick, recipe="paper", crop=64))
+    network = method.network()
+    before = network.conv4.weight.detach().clone()
+    optimiser = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
+    batch = tuple(
+        a[:, :64, :64] if a.ndim > 1 else a for a in method.batch(np.random.default_rng(0))
+    )
+    for _ in range(5):
+        optimiser.zero_grad()
+        method.loss(network, batch, torch.device("cpu"))["total"].backward()
+        optimiser.step()
+    moved = (network.conv4.weight - before).abs().max() / before.std()
+    assert moved < 1e-3
