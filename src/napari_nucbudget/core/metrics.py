@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from napari_nucbudget.core.matching import match
+from napari_nucbudget.core.matching import match, pairs_within
+from napari_nucbudget.errors import ConfigError
 from napari_nucbudget.types.scores import DetectionScores, OperatingPoint, PRCurve
 
 __all__ = ["ImageDetections", "area_under", "detection_scores", "pr_curve"]
@@ -99,12 +99,10 @@ def pr_curve(images: Sequence[ImageDetections], *, radius: float) -> PRCurve:
     for image in images:
         order = np.argsort(-image.score, kind="stable")
         predicted = np.asarray(image.predicted_um, np.float64)[order]
-        if len(predicted) and len(image.truth_um):
-            tree = cKDTree(np.asarray(image.truth_um, np.float64))
-            around = tree.query_ball_point(predicted, np.nextafter(radius, np.inf))
-            neighbours = [sorted(found) for found in around]
-        else:
-            neighbours = [[] for _ in predicted]
+        neighbours: list[list[int]] = [[] for _ in predicted]
+        near_i, near_j, _ = pairs_within(predicted, image.truth_um, radius=radius)
+        for i, j in zip(near_i.tolist(), near_j.tolist(), strict=True):
+            neighbours[i].append(j)
         matching = _GrowingMatching(neighbours)
         grew.append(np.array([matching.add(i) for i in range(len(predicted))], dtype=bool))
         scores.append(np.asarray(image.score, np.float64)[order])
@@ -136,7 +134,7 @@ def area_under(curve: PRCurve) -> float:
         return 0.0
     recall = np.concatenate([[0.0], curve.recall])
     precision = np.concatenate([curve.precision[:1], curve.precision])
-    return float(np.trapezoid(precision, recall))
+    return float((np.diff(recall) * (precision[1:] + precision[:-1]) / 2).sum())
 
 
 def detection_scores(
@@ -161,14 +159,23 @@ def detection_scores(
         Matching radius in µm (3.3 µm are the paper's 6 px at 0.55 µm/px).
     mpp : float
         Pixel size at which the detector worked, carried in the result.
+
+    Raises
+    ------
+    ConfigError
+        Where there is no image to score.
     """
+    if not images:
+        raise ConfigError("There is no image to score; give at least one with dots.")
     counts = _counts_at(images, threshold, radius_um)
     total = _point(counts.sum(axis=0), threshold)
     curve = pr_curve(images, radius=radius_um)
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(images), size=(bootstrap, len(images)))
     sums = counts[draws].sum(axis=1)  # (bootstrap, 3)
-    f1 = 2 * sums[:, 0] / np.maximum(sums[:, 1] + sums[:, 2], 1)
+    points = sums[:, 1] + sums[:, 2]
+    # Nothing there and nothing proposed is a perfect score, as in the total.
+    f1 = np.where(points > 0, 2 * sums[:, 0] / np.maximum(points, 1), 1.0)
     low, high = np.percentile(f1, [2.5, 97.5])
     return DetectionScores(
         images=len(images),

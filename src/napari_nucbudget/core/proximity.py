@@ -51,8 +51,8 @@ def proximity_map(
         tree = cKDTree(np.asarray(yx, dtype=np.float64))
         rows, columns = np.indices(shape)
         pixels = np.stack([rows.ravel(), columns.ravel()], axis=1)
-        nearest = tree.query(pixels, distance_upper_bound=np.nextafter(d_max, np.inf))[0]
-        nearest = nearest.reshape(shape)
+        distance, _ = tree.query(pixels, distance_upper_bound=np.nextafter(d_max, np.inf))
+        nearest = np.asarray(distance).reshape(shape)
     inside = nearest <= d_max
     height = np.zeros(shape)
     height[inside] = np.expm1(alpha * (1 - nearest[inside] / d_max)) / np.expm1(alpha)
@@ -65,7 +65,12 @@ def gaussian_radius(sigma: float) -> int:
 
 
 def smooth(values: NDArray[Any], sigma: float) -> NDArray[Any]:
-    """Gaussian smoothing, mirrored at the borders; sigma 0 changes nothing."""
+    """Gaussian smoothing, mirrored at the borders; sigma 0 changes nothing.
+
+    Floats keep their type; integers become float32, which would otherwise be
+    rounded after each axis.
+    """
+    values = _as_floats(values)
     if sigma <= 0:
         return values
     radius = gaussian_radius(sigma)
@@ -76,28 +81,30 @@ def smooth(values: NDArray[Any], sigma: float) -> NDArray[Any]:
     return values
 
 
-def local_maxima(
-    values: NDArray[Any], *, min_distance: float, threshold: float
-) -> Peaks:
+def local_maxima(values: NDArray[Any], *, min_distance: float, threshold: float) -> Peaks:
     """Peaks of a map: their pixels, sub-pixel positions and heights.
 
     A pixel is a peak where its value is at least `threshold` and no pixel
     within `min_distance` is higher. Among equal ones the first in reading
-    order wins, so that a plateau gives one peak per `min_distance` and not one
-    per pixel: 8-bit and bfloat16 maps are full of plateaus. The rule looks at
-    the map alone, never at the order of search, and so gives the same peaks
-    tile by tile.
+    order wins, so that a plateau gives one peak (a few, where it is wider than
+    `min_distance` and bent) and not one per pixel: 8-bit and bfloat16 maps are
+    full of plateaus. The rule looks at the map alone, never at the order of
+    search, and so gives the same peaks tile by tile. NaN is lower than any
+    number: it is no peak, and hides none.
 
     Positions are refined by a parabola through the neighbours along each axis,
     by at most half a pixel.
 
     Parameters
     ----------
-    values : (H, W) floats
+    values : (H, W) floats or integers
     min_distance : float, pixels
         Radius of the disc in which a peak is alone.
     threshold : float
     """
+    values = _as_floats(values)
+    if np.isnan(values).any():
+        values = np.where(np.isnan(values), -np.inf, values)
     padded = np.pad(values, 1, constant_values=-np.inf)
     centre = padded[1:-1, 1:-1]
     candidate = centre >= threshold
@@ -134,3 +141,7 @@ def local_maxima(
         offset[usable] = 0.5 * (before[usable] - after[usable]) / bend[usable]
         yx[:, axis] += np.clip(offset, -0.5, 0.5)
     return Peaks(pixel, yx, height.astype(np.float32))
+
+
+def _as_floats(values: NDArray[Any]) -> NDArray[Any]:
+    return values if np.issubdtype(values.dtype, np.floating) else values.astype(np.float32)

@@ -23,12 +23,14 @@ HE_MATRIX /= np.linalg.norm(HE_MATRIX, axis=1, keepdims=True)
 
 def to_optical_density(rgb: NDArray[Any]) -> NDArray[np.float32]:
     """Optical density of (..., 3) pixels in 0 .. 255; white is 0."""
-    return -np.log((rgb.astype(np.float32) + 1.0) / 256.0)
+    density: NDArray[np.float32] = -np.log((rgb.astype(np.float32) + 1.0) / 256.0)
+    return density
 
 
 def to_rgb(density: NDArray[np.float32]) -> NDArray[np.float32]:
     """Inverse of `to_optical_density`, clipped to 0 .. 255."""
-    return np.clip(256.0 * np.exp(-density) - 1.0, 0.0, 255.0)
+    rgb: NDArray[np.float32] = np.clip(256.0 * np.exp(-density) - 1.0, 0.0, 255.0)
+    return rgb
 
 
 def jitter_stain(
@@ -60,4 +62,5 @@ def jitter_stain(
     scale[:2] = 1 + rng.uniform(-strength, strength, 2)
     shift[:2] = rng.uniform(-strength, strength, 2) / 4
     stains = to_optical_density(rgb) @ np.linalg.inv(HE_MATRIX)
-    return to_rgb((stains * scale + shift) @ HE_MATRIX)
+    mixed: NDArray[np.float32] = (stains * scale + shift).astype(np.float32) @ HE_MATRIX
+    return to_rgb(mixed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nucbudget.core.proximity import Peaks, gaussian_radius, local_maxima, smooth
-from napari_nucbudget.core.resample import Axis, grid_length, resample
 from napari_nucbudget.core.tiling import Tile, tiles
 from napari_nucbudget.errors import ConfigError, DeviceError, PixelSizeError
+from napari_nucbudget.infer.model_grid import ModelGrid
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.models.device import is_out_of_memory
 from napari_nucbudget.types.image import ArraySource, ImageSource, Region, check_mpp
@@ -27,6 +28,8 @@ __all__ = ["SCORE_FLOOR", "Detection", "ModelGrid", "detect", "iter_detect", "pe
 SCORE_FLOOR = 0.05
 """Proposals below this score are never kept, whatever the threshold."""
 SMALLEST_TILE = 64
+WIDEST_MIN_DISTANCE_UM = 10.0
+"""A kept map of a region gives the right peaks at its edge up to this minimum distance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,53 +39,6 @@ class Detection:
     nuclei: Nuclei
     threshold: float
     score_map: ScoreMap | None = None
-
-
-@dataclass(frozen=True)
-class ModelGrid:
-    """The image seen at the model's pixel size, read from the best level.
-
-    Row i of the grid has its centre at level-0 row ``(i + 0.5) * step - 0.5``.
-    """
-
-    source: ImageSource
-    step: float
-    level: int
-    shape: tuple[int, int]
-
-    @classmethod
-    def of(cls, source: ImageSource, *, mpp: float, model_mpp: float) -> ModelGrid:
-        step = model_mpp / mpp
-        if abs(step - 1) < 1e-3:
-            step = 1.0
-        fit = [i for i, level in enumerate(source.levels) if level.downsample <= step * 1.001]
-        level = max(fit, key=lambda i: source.levels[i].downsample, default=0)
-        height, width = (grid_length(n, step) for n in source.shape)
-        return cls(source, step, level, (height, width))
-
-    def region(self, region: Region) -> Region:
-        """Smallest window of the grid that covers a level-0 region."""
-        y, x = math.floor(region.y / self.step), math.floor(region.x / self.step)
-        bottom = math.ceil(region.bottom / self.step)
-        right = math.ceil(region.right / self.step)
-        return Region(y, x, bottom - y, right - x).clipped(self.shape)
-
-    def read(self, window: Region) -> NDArray[np.float32]:
-        """(h, w, 3) float32 pixels in 0 .. 255 of a window of the grid."""
-        level = self.source.levels[self.level]
-        rows = Axis(self._level_step(0), level.shape[0], window.y, window.bottom)
-        columns = Axis(self._level_step(1), level.shape[1], window.x, window.right)
-        (top, bottom), (left, right) = rows.window(), columns.window()
-        pixels = self.source.read(Region(top, left, bottom - top, right - left), self.level)
-        return resample(pixels, rows, columns)
-
-    def _level_step(self, axis: int) -> float:
-        if self.level == 0:
-            return self.step
-        # A level's true downsample per axis: its shape was rounded by whoever wrote it.
-        exact = self.source.shape[axis] / self.source.levels[self.level].shape[axis]
-        step = self.step / exact
-        return 1.0 if abs(step - 1) < 1e-3 else step
 
 
 def _pixel_size(source: ImageSource, mpp: float | None) -> float:
@@ -102,14 +58,17 @@ def peaks(
     """All peaks of a kept map down to the score floor, in level-0 pixels.
 
     Cheap enough to run while a slider moves; thresholds are then a selection
-    (`Nuclei.above`).
+    (`Nuclei.above`). Equal to running anew with that minimum distance, which
+    holds at the edge of a region up to `WIDEST_MIN_DISTANCE_UM`.
     """
     card = detector.card
     distance = _min_distance(detector, min_distance_um)
     found = local_maxima(score_map.values, min_distance=distance, threshold=SCORE_FLOOR)
-    return Nuclei.from_points(
-        score_map.to_level0(found.yx), score=np.clip(found.height, 0, 1), origin=card.name
-    )
+    level0 = score_map.to_level0(found.yx)
+    own = np.ones(len(level0), dtype=bool)
+    if score_map.region is not None:
+        own = score_map.region.contains(level0)
+    return Nuclei.from_points(level0[own], score=np.clip(found.height[own], 0, 1), origin=card.name)
 
 
 def _min_distance(detector: Detector, min_distance_um: float | None) -> float:
@@ -152,7 +111,7 @@ def iter_detect(
     tile : int
         Side of a tile in model pixels; halved when memory runs out.
     keep_map : bool
-        Keep the smoothed map of the region, 4 bytes per model pixel.
+        Keep the smoothed map of the region and a margin, 4 bytes per model pixel.
 
     Raises
     ------
@@ -161,9 +120,13 @@ def iter_detect(
     RegionError
         Where the region lies outside the image.
     DeviceError
-        Where memory runs out even with the smallest tile.
+        Where memory runs out even with the smallest tile, or does not hold the map.
+    ConfigError
+        Where the threshold, the minimum distance or the tile makes no sense.
     """
     card = detector.card
+    if tile < 1:
+        raise ConfigError(f"A tile must be at least 1 pixel wide, got {tile}.")
     grid = ModelGrid.of(source, mpp=_pixel_size(source, mpp), model_mpp=card.input.mpp)
     wanted = Region.whole(source.shape) if region is None else region.clipped(source.shape)
     window = grid.region(wanted)
@@ -174,35 +137,40 @@ def iter_detect(
         raise ConfigError(f"The threshold must lie in 0 .. 1, got {threshold!r}.")
     floor = max(threshold, SCORE_FLOOR)
     blur = gaussian_radius(sigma)
-    halo = detector.halo + blur + math.ceil(distance) + 1
-    values = np.zeros((window.height, window.width), np.float32) if keep_map else None
+    # A peak is judged by its neighbours within the minimum distance, and refined by the next ones.
+    around = math.ceil(distance) + 1
+    kept = None
+    if keep_map:
+        around = max(around, math.ceil(WIDEST_MIN_DISTANCE_UM / card.input.mpp) + 1)
+        kept = _KeptMap(window, window.padded(around).clipped(grid.shape))
+    halo = detector.halo + blur + around
 
     found: list[Peaks] = []
     count = done = 0
-    queue = list(tiles(window, grid.shape, size=tile, halo=halo))
+    queue = deque(tiles(window, grid.shape, size=tile, halo=halo))
+    fits = tile
     total = window.area
     while queue:
-        piece = queue.pop(0)
+        piece = queue.popleft()
+        if max(piece.core.height, piece.core.width) > fits:
+            queue.extendleft(reversed(list(tiles(piece.core, grid.shape, size=fits, halo=halo))))
+            continue
         try:
             smoothed = smooth(detector.proximity(grid.read(piece.read)), sigma)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            queue[:0] = _quarters(piece, grid.shape, halo, error)
+            fits = _smaller(piece, error)
+            queue.appendleft(piece)
             continue
-        core = piece.core
-        top, left = core.y - piece.read.y, core.x - piece.read.x
-        if values is not None:
-            y, x = core.y - window.y, core.x - window.x
-            values[y : y + core.height, x : x + core.width] = smoothed[
-                top : top + core.height, left : left + core.width
-            ]
+        if kept is not None:
+            kept.put(piece, smoothed)
         seen = local_maxima(smoothed, min_distance=distance, threshold=floor)
         place = (piece.read.y, piece.read.x)
-        own = core.contains(seen.pixel + place)
+        own = piece.core.contains(seen.pixel + place)
         found.append(Peaks(seen.pixel[own] + place, seen.yx[own] + place, seen.height[own]))
         count += int(own.sum())
-        done += core.area
+        done += piece.core.area
         yield Progress(done, total, count)
 
     pixel = np.concatenate([part.pixel for part in found])
@@ -210,24 +178,47 @@ def iter_detect(
     level0 = (np.concatenate([part.yx for part in found]) + 0.5) * grid.step - 0.5
     order = np.lexsort((pixel[:, 1], pixel[:, 0]))
     keep = order[(wanted.contains(level0) & (height >= np.float32(threshold)))[order]]
-    nuclei = Nuclei.from_points(
-        level0[keep], score=np.clip(height[keep], 0, 1), origin=card.name
-    )
+    nuclei = Nuclei.from_points(level0[keep], score=np.clip(height[keep], 0, 1), origin=card.name)
     score_map = None
-    if values is not None:
-        score_map = ScoreMap(values, (window.y, window.x), grid.step)
+    if kept is not None:
+        score_map = ScoreMap(kept.values, (kept.frame.y, kept.frame.x), grid.step, wanted)
     return Detection(nuclei, threshold, score_map)
 
 
-def _quarters(piece: Tile, shape: tuple[int, int], halo: int, error: BaseException) -> list[Tile]:
-    """The four parts of a tile that did not fit into memory."""
+def _smaller(piece: Tile, error: BaseException) -> int:
+    """Side of tiles to try after one that did not fit into memory."""
     size = max(piece.core.height, piece.core.width) // 2
     if size < SMALLEST_TILE:
         raise DeviceError(
             f"Memory ran out even for a tile of {piece.core.height} x {piece.core.width} pixels. "
             "Close other programs, or compute on the processor (--device cpu)."
         ) from error
-    return list(tiles(piece.core, shape, size=size, halo=halo))
+    return size
+
+
+class _KeptMap:
+    """The map of `window` and a margin around it, `frame`, put together tile by tile."""
+
+    def __init__(self, window: Region, frame: Region) -> None:
+        self.window, self.frame = window, frame
+        try:
+            self.values = np.zeros((frame.height, frame.width), np.float32)
+        except MemoryError as error:
+            raise DeviceError(
+                f"Memory does not hold the score map of {frame.height} x {frame.width} pixels. "
+                "Choose a smaller region."
+            ) from error
+
+    def put(self, piece: Tile, values: NDArray[Any]) -> None:
+        """Copy what the tile owns; at the window's edge that is the margin too."""
+        core, window, frame = piece.core, self.window, self.frame
+        top = frame.y if core.y == window.y else core.y
+        left = frame.x if core.x == window.x else core.x
+        bottom = frame.bottom if core.bottom == window.bottom else core.bottom
+        right = frame.right if core.right == window.right else core.right
+        self.values[top - frame.y : bottom - frame.y, left - frame.x : right - frame.x] = values[
+            top - piece.read.y : bottom - piece.read.y, left - piece.read.x : right - piece.read.x
+        ]
 
 
 def detect(
@@ -253,7 +244,7 @@ def detect(
     if isinstance(image, (str, os.PathLike)):
         from napari_nucbudget.io.images import open_image
 
-        source: ImageSource = open_image(os.fspath(image))
+        source: ImageSource = open_image(os.fspath(image), mpp=mpp)
     elif isinstance(image, ImageSource):
         source = image
     else:
@@ -267,9 +258,12 @@ def detect(
         min_distance_um=min_distance_um,
         tile=tile,
     )
-    while True:
-        try:
+    try:
+        while True:
             next(steps)
-        except StopIteration as end:
-            result: Detection = end.value
-            return result.nuclei
+    except StopIteration as end:
+        result: Detection = end.value
+        return result.nuclei
+    finally:
+        if isinstance(image, (str, os.PathLike)) and hasattr(source, "close"):
+            source.close()

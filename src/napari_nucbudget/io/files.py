@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 from napari_nucbudget.errors import OutputError
@@ -13,24 +14,35 @@ __all__ = ["write_atomically"]
 def write_atomically(path: Path, data: bytes) -> None:
     """Write beside the place first, then move there; an old file stays until the new is whole.
 
+    A symbolic link is followed. What is not a file, such as ``/dev/stdout``, is
+    written to as it is, never replaced.
+
     Raises
     ------
     OutputError
         Where the folder is absent, read-only or full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            with path.open("wb") as stream:
+                stream.write(data)
+            return
+        _write_beside(path.resolve(), data)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written: {error.strerror or error}. Nothing was changed; "
             "choose another place or make room."
         ) from error
+
+
+def _write_beside(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

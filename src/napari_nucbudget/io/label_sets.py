@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import secrets
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_nucbudget.errors import ConfigError, LabelSetError, OutputError, PointsError
+from napari_nucbudget.errors import (
+    ConfigError,
+    ImageError,
+    LabelSetError,
+    OutputError,
+    PixelSizeError,
+    PointsError,
+    RegionError,
+)
 from napari_nucbudget.io.images import open_image
 from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme, NucleusClass
-from napari_nucbudget.types.image import Region
+from napari_nucbudget.types.image import Region, check_mpp
 from napari_nucbudget.types.labels import SPLITS, AnnotatedImage, LabelSet, Provenance
 from napari_nucbudget.types.nuclei import Nuclei
 
@@ -41,8 +50,14 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _read_table(path: Path, columns: set[str]) -> pd.DataFrame:
     import pandas as pd
 
+    text = dict.fromkeys(("image", "patient", "tissue", "split", "label"), str)
     try:
-        table = pd.read_csv(path, dtype={"image": str, "patient": str, "tissue": str}, comment="#")
+        with path.open(encoding="utf-8-sig") as file:
+            header = 0  # lines of comment before the table; a name may hold a '#' itself
+            while file.readline().startswith("#"):
+                header += 1
+        # A patient may be called NA.
+        table = pd.read_csv(path, dtype=text, skiprows=header, keep_default_na=False)
     except FileNotFoundError:
         raise LabelSetError(
             f"{path.parent} is not a label set folder: it has no {path.name}."
@@ -57,7 +72,42 @@ def _read_table(path: Path, columns: set[str]) -> pd.DataFrame:
     return table
 
 
-def _fields(value: Any, shape: tuple[int, int], where: str) -> tuple[Region, ...]:
+def _pixel_size(facts: dict[str, Any], path: Path) -> float:
+    mpp = facts.get("mpp")
+    if isinstance(mpp, bool) or not isinstance(mpp, (int, float)):
+        raise LabelSetError(
+            f'{path} must give the pixel size as "mpp" in µm per pixel, got {mpp!r}.'
+        )
+    try:
+        return check_mpp(mpp, of=str(path))
+    except PixelSizeError as error:
+        raise LabelSetError(str(error)) from error
+
+
+def _classes(facts: dict[str, Any], path: Path) -> ClassScheme:
+    if "classes" not in facts:
+        return DEFAULT_CLASSES
+    try:
+        return ClassScheme(tuple(NucleusClass(**c) for c in facts["classes"]))
+    except (TypeError, ConfigError) as error:
+        raise LabelSetError(
+            f'{path}: "classes" must be a list of {{"name", "color", "key"}}: {error}'
+        ) from error
+
+
+def _fields(facts: dict[str, Any], names: set[str], path: Path) -> dict[str, Any]:
+    fields = facts.get("fields", {})
+    if not isinstance(fields, dict):
+        raise LabelSetError(f'{path}: "fields" must map image names to rectangles.')
+    unknown = sorted(set(fields) - names)
+    if unknown:
+        raise LabelSetError(
+            f"{path} has fields for images that images.csv does not list: {', '.join(unknown[:5])}."
+        )
+    return fields
+
+
+def _regions(value: Any, shape: tuple[int, int], where: str) -> tuple[Region, ...]:
     """Rectangles [y, x, height, width] of one image; absent means the image as a whole."""
     if value is None:
         return (Region.whole(shape),)
@@ -67,6 +117,8 @@ def _fields(value: Any, shape: tuple[int, int], where: str) -> tuple[Region, ...
         raise LabelSetError(
             f"{where}: fields must be lists of [y, x, height, width], got {value!r}."
         ) from error
+    except RegionError as error:
+        raise LabelSetError(f"{where}: {error}") from error
 
 
 def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None) -> LabelSet:
@@ -86,29 +138,26 @@ def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None)
     Raises
     ------
     LabelSetError
-        Where a file or column is missing, an image does not exist, a class is
-        unknown, or a dot lies outside its image.
+        Where a file or column is missing, an image is listed twice or cannot be
+        read, a class is unknown, or a dot lies outside its image.
     """
     folder = Path(folder)
     facts = _read_json(folder / "dataset.json")
-    mpp = facts.get("mpp")
-    if not isinstance(mpp, (int, float)) or mpp <= 0:
-        raise LabelSetError(
-            f"{folder / 'dataset.json'} must give the pixel size as \"mpp\" in µm per pixel, "
-            f"got {mpp!r}."
-        )
+    mpp = _pixel_size(facts, folder / "dataset.json")
+    classes = _classes(facts, folder / "dataset.json")
     images = _read_table(folder / "images.csv", {"image"})
     points = _read_table(folder / "points.csv", {"image", "x", "y"})
-    classes = DEFAULT_CLASSES
-    if "classes" in facts:
-        classes = ClassScheme(tuple(NucleusClass(**c) for c in facts["classes"]))
+    twice = sorted(set(images["image"][images["image"].duplicated()]))
+    if twice:
+        raise LabelSetError(f"{folder / 'images.csv'} lists images twice: {', '.join(twice[:5])}.")
+    fields = _fields(facts, set(images["image"]), folder / "dataset.json")
     unknown = sorted(set(points["image"]) - set(images["image"]))
     if unknown:
         raise LabelSetError(
             f"{folder / 'points.csv'} has dots for images that images.csv does not list: "
             f"{', '.join(unknown[:5])}."
         )
-    by_image = dict(tuple(points.groupby("image", sort=False)))
+    by_image = {str(image): dots for image, dots in points.groupby("image", sort=False)}
     annotated = []
     for row in images.to_dict("records"):
         split = str(row.get("split", "train"))
@@ -120,13 +169,18 @@ def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None)
         if splits is not None and split not in splits:
             continue
         path = folder / "images" / f"{row['image']}.png"
-        source = open_image(path, mpp=float(mpp), name=str(row["image"]))
-        dots = by_image.get(row["image"], points.iloc[:0])
+        try:
+            source = open_image(path, mpp=mpp, name=str(row["image"]))
+        except ImageError as error:
+            raise LabelSetError(f"{folder / 'images.csv'} lists {row['image']}: {error}") from error
+        dots = by_image.get(str(row["image"]), points.iloc[:0])
         dots = dots.drop_duplicates(["x", "y"])
         try:
             nuclei = Nuclei.from_frame(dots[[c for c in ("y", "x", "label") if c in dots]], classes)
         except (PointsError, ConfigError) as error:
-            raise LabelSetError(f"{folder / 'points.csv'}, image {row['image']}: {error}") from error
+            raise LabelSetError(
+                f"{folder / 'points.csv'}, image {row['image']}: {error}"
+            ) from error
         outside = ~Region.whole(source.shape).contains(nuclei.yx)
         if outside.any():
             y, x = nuclei.yx[outside][0]
@@ -139,8 +193,10 @@ def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None)
             AnnotatedImage(
                 source=source,
                 nuclei=nuclei,
-                fields=_fields(
-                    facts.get("fields", {}).get(row["image"]), source.shape, f"{folder}"
+                fields=_regions(
+                    fields.get(str(row["image"])),
+                    source.shape,
+                    f"{folder / 'dataset.json'}, image {row['image']}",
                 ),
                 patient=str(row.get("patient", "unknown")),
                 tissue=str(row.get("tissue", "unknown")),
@@ -211,19 +267,38 @@ def write_label_set(labels: LabelSet, folder: Path | str, *, name: str | None = 
     Raises
     ------
     OutputError
-        Where the folder exists, cannot be written, or images differ in pixel size.
+        Where the folder exists or cannot be written, images differ in pixel
+        size, or share a name.
     """
-    import pandas as pd
-    from PIL import Image
-
     folder = Path(folder)
     if folder.exists():
         raise OutputError(f"{folder} exists already; choose another name, nothing was changed.")
+    facts = _facts(labels, name, folder)
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    try:
+        _write_files(labels, facts, temporary)
+        temporary.rename(folder)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _facts(labels: LabelSet, name: str | None, folder: Path) -> dict[str, Any]:
+    """What goes into dataset.json."""
     sizes = {round(image.mpp, 6) for image in labels}
     if len(sizes) != 1:
         raise OutputError(
             f"One label set folder has one pixel size, got images of {sorted(sizes)} µm/px; "
             "write one folder for each."
+        )
+    names = [image.name for image in labels]
+    unfit = sorted({n for n in names if names.count(n) > 1 or Path(n).name != n})
+    if unfit:
+        raise OutputError(
+            f"Image names become file names, so each must differ from the others and hold no "
+            f"slash: {', '.join(unfit[:5])}. Write the data sets to separate folders."
         )
     provenance = labels.provenance[0] if labels.provenance else Provenance(folder.name)
     fields = {
@@ -246,30 +321,28 @@ def write_label_set(labels: LabelSet, folder: Path | str, *, name: str | None = 
     }
     if fields:
         facts["fields"] = fields
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    try:
-        (temporary / "images").mkdir(parents=True)
-        (temporary / "dataset.json").write_text(
-            json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        pd.DataFrame(
-            [
-                {"image": i.name, "patient": i.patient, "tissue": i.tissue, "split": i.split}
-                for i in labels
-            ]
-        ).to_csv(temporary / "images.csv", index=False)
-        rows = []
-        for image in labels:
-            pixels = image.source.read(Region.whole(image.source.shape))
-            Image.fromarray(pixels).save(temporary / "images" / f"{image.name}.png")
-            frame = image.nuclei.to_frame()
-            rows.append(frame.assign(image=image.name, split=image.split))
-        table = pd.concat(rows)[["image", "x", "y", "label", "split"]]
-        table.to_csv(temporary / "points.csv", index=False)
-        temporary.rename(folder)
-    except OSError as error:
-        import shutil
+    return facts
 
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
-    return folder
+
+def _write_files(labels: LabelSet, facts: dict[str, Any], folder: Path) -> None:
+    import pandas as pd
+    from PIL import Image
+
+    (folder / "images").mkdir(parents=True)
+    (folder / "dataset.json").write_text(
+        json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    pd.DataFrame(
+        [
+            {"image": i.name, "patient": i.patient, "tissue": i.tissue, "split": i.split}
+            for i in labels
+        ]
+    ).to_csv(folder / "images.csv", index=False)
+    rows = []
+    for image in labels:
+        pixels = image.source.read(Region.whole(image.source.shape))
+        Image.fromarray(pixels).save(folder / "images" / f"{image.name}.png")
+        frame = image.nuclei.to_frame()
+        rows.append(frame.assign(image=image.name, split=image.split))
+    table = pd.concat(rows)[["image", "x", "y", "label", "split"]]
+    table.to_csv(folder / "points.csv", index=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,7 +44,9 @@ def build_network(architecture: str, arguments: dict[str, Any]) -> torch.nn.Modu
     try:
         network: torch.nn.Module = network_class(config_class(**arguments))
     except TypeError as error:
-        raise ConfigError(f"The network {architecture!r} does not take these arguments: {error}.") from error
+        raise ConfigError(
+            f"The network {architecture!r} does not take these arguments: {error}."
+        ) from error
     return network
 
 
@@ -70,40 +73,57 @@ class Detector:
         return self.card.input.receptive_field // 2
 
     def to(self, device: str, precision: str | None = None) -> Detector:
-        """The same detector on another device."""
+        """The same detector on another device; this one stays where it is."""
         chosen = choose_device(device)
+        network = self.network if chosen == self.device else copy.deepcopy(self.network)
         return replace(
             self,
-            network=self.network.to(chosen),
+            network=network.to(chosen),
             device=chosen,
             precision=precision or self.precision,
         )
 
-    def proximity(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    def proximity(self, rgb: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """Proximity map of pixels at the model's pixel size.
+
+        Computed in the type of the network's weights: a network turned to
+        float64 gives float64.
 
         Parameters
         ----------
-        rgb : (h, w, 3) float32, 0 .. 255
+        rgb : (h, w, 3) floats, 0 .. 255
 
         Returns
         -------
-        (h, w) float32, about 0 .. 1
+        (h, w) float32 or float64, about 0 .. 1
+
+        Raises
+        ------
+        ModelError
+            Where the network gives values that are not numbers.
         """
         import torch
 
         spec = self.card.input
+        own = next((p.dtype for p in self.network.parameters()), torch.float32)
+        double = own == torch.float64
         dtype = choose_precision(self.precision, self.device, training=False)
         with torch.inference_mode():
-            pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
-            mean = torch.tensor(spec.mean, device=self.device)
-            std = torch.tensor(spec.std, device=self.device)
+            pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device, own)
+            mean = torch.tensor(spec.mean, device=self.device, dtype=own)
+            std = torch.tensor(spec.std, device=self.device, dtype=own)
             x = (pixels / 255.0 - mean) / std
             # (h, w, 3) seen as (1, 3, h, w) is channels-last already
             x = x.permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
-            with autocast(self.device, dtype):
-                out = self.network(x)
-            values: NDArray[np.float32] = out[0, 0].float().cpu().numpy()
+            with autocast(self.device, None if double else dtype):
+                out = self.network(x)[0, 0]
+            values: NDArray[np.floating[Any]] = (out if double else out.float()).cpu().numpy()
+        if not np.isfinite(values).all():
+            raise ModelError(
+                f"The model {self.card.name!r} gives values that are not numbers in "
+                f"{str(dtype or own).removeprefix('torch.')}; choose the precision float32, or "
+                "another model."
+            )
         return values
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
@@ -134,7 +154,9 @@ class Detector:
         ------
         ModelError
             Where a file is absent or damaged, the weights' hash is not the
-            card's, or they do not fit the architecture.
+            card's, they do not fit the architecture, or the card misstates it.
+        UnknownNameError, ConfigError
+            For an architecture, or an argument of it, that this version lacks.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load as from_bytes
@@ -167,6 +189,12 @@ class Detector:
             raise ModelError(
                 f"The weights in {folder} do not fit the network {card.architecture!r}: {error}"
             ) from error
+        reach = getattr(network, "receptive_field", card.input.receptive_field)
+        if card.input.receptive_field < reach:
+            raise ModelError(
+                f"The card in {folder} states a receptive field of {card.input.receptive_field} "
+                f"px, the network {card.architecture!r} has {reach}: tiles would not fit together."
+            )
         return cls.from_network(card, network, device=device, precision=precision)
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from napari_nucbudget.errors import DeviceError
+from napari_nucbudget.errors import ConfigError, DeviceError
 
 if TYPE_CHECKING:
     import torch
@@ -35,9 +35,7 @@ def choose_device(name: str = "auto") -> torch.device:
     kind = name.partition(":")[0]
     if not there.get(kind, False):
         usable = ", ".join(k for k, usable in there.items() if usable)
-        raise DeviceError(
-            f"There is no device {name!r} on this machine; usable: auto, {usable}."
-        )
+        raise DeviceError(f"There is no device {name!r} on this machine; usable: auto, {usable}.")
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -55,13 +53,23 @@ def choose_precision(precision: str, device: torch.device, *, training: bool) ->
     ``auto`` means bfloat16 (float16 before Ampere) on CUDA. On a processor it
     means float32 for inference, so that proposals do not depend on the
     machine, and bfloat16 for training where the instruction set has it.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown precision.
     """
     import torch
 
+    reduced = {"bfloat16": torch.bfloat16, "float16": torch.float16}
     if precision == "float32":
         return None
+    if precision in reduced:
+        return reduced[precision]
     if precision != "auto":
-        return {"bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+        raise ConfigError(
+            f"precision must be auto, float32, bfloat16 or float16, got {precision!r}."
+        )
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     if device.type == "cpu" and training and _cpu_has_bfloat16():
@@ -90,7 +98,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception of torch's or Python's says that memory ran out."""
     if isinstance(error, MemoryError):
         return True
+    if not isinstance(error, RuntimeError):
+        return False
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "not enough memory" in text or "can't allocate" in text
-    )
+    # cuBLAS and cuDNN have their own words for it.
+    words = ("out of memory", "not enough memory", "can't allocate", "alloc_failed")
+    return type(error).__name__ == "OutOfMemoryError" or any(word in text for word in words)

@@ -95,21 +95,21 @@ class FcnProximity(nn.Module):
         A batch norm that follows a convolution is a scale and a shift per
         channel, which the convolution's own weights and bias can hold.
         """
-        plain = FcnProximity(
-            FcnConfig(self.config.width, self.config.head_width, batch_norm=False)
-        )
+        plain = FcnProximity(FcnConfig(self.config.width, self.config.head_width, batch_norm=False))
         for name in ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6"):
             source: nn.Conv2d = getattr(self, name)
             target: nn.Conv2d = getattr(plain, name)
             target.load_state_dict(copy.deepcopy(source.state_dict()))
             norm = getattr(self, name.replace("conv", "norm"), None)
             if isinstance(norm, nn.BatchNorm2d):
-                assert norm.running_var is not None and norm.running_mean is not None
+                assert norm.running_var is not None
+                assert norm.running_mean is not None
                 scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
                 shift = norm.bias.double() - scale * norm.running_mean.double()
                 with torch.no_grad():
                     weight = source.weight.double() * scale[:, None, None, None]
-                    assert source.bias is not None and target.bias is not None
+                    assert source.bias is not None
+                    assert target.bias is not None
                     target.weight.copy_(weight)
                     target.bias.copy_(scale * source.bias.double() + shift)
         return plain.to(next(self.parameters()).device)

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, field_validator
 
-from napari_nucbudget.errors import ModelError
+from napari_nucbudget.errors import ConfigError, ModelError
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
 
 __all__ = ["SCHEMA_VERSION", "InputSpec", "ModelCard", "ScoreRecord", "TrainingData"]
@@ -23,9 +23,9 @@ class _Frozen(BaseModel):
 class InputSpec(_Frozen):
     """What the network takes: pixel size, and normalisation (rgb / 255 - mean) / std."""
 
-    mpp: float = Field(gt=0)
+    mpp: PositiveFloat
     mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     patch: int | None = None
     receptive_field: int = Field(gt=0)
 
@@ -63,7 +63,7 @@ class ModelCard(_Frozen):
     validate is refused in one sentence.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
     name: str
     task: Literal["detection", "classification"]
     architecture: str
@@ -71,8 +71,8 @@ class ModelCard(_Frozen):
     classes: list[dict[str, str]] = Field(default_factory=list)
     input: InputSpec
     threshold: float | None = Field(default=None, ge=0, le=1)
-    min_distance_um: float | None = None
-    smoothing_px: float | None = None
+    min_distance_um: float | None = Field(default=None, gt=0)
+    smoothing_px: float | None = Field(default=None, ge=0)
     alpha: float | None = None
     d_max_um: float | None = None
     summary: str = ""
@@ -88,6 +88,15 @@ class ModelCard(_Frozen):
     created: str = ""
     software: dict[str, str] = Field(default_factory=dict)
     weights_sha256: str = ""
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_make_a_scheme(cls, classes: list[dict[str, str]]) -> list[dict[str, str]]:
+        try:
+            ClassScheme(tuple(NucleusClass(**c) for c in classes))
+        except (TypeError, ConfigError) as error:
+            raise ValueError(str(error)) from error
+        return classes
 
     @property
     def scheme(self) -> ClassScheme:
@@ -121,7 +130,9 @@ class ModelCard(_Frozen):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the card"
-            raise ModelError(f"The model card {path} is wrong at {where}: {first['msg']}.") from error
+            raise ModelError(
+                f"The model card {path} is wrong at {where}: {first['msg']}."
+            ) from error
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"

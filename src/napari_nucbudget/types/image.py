@@ -66,8 +66,8 @@ class Region:
             )
         return Region(y, x, bottom - y, right - x)
 
-    def contains(self, yx: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-        """Which of (N, 2) points lie in the region; a pixel reaches half a unit about its centre."""
+    def contains(self, yx: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of (N, 2) points lie in the region; a pixel reaches half a unit from its centre."""
         y, x = yx[:, 0] + 0.5, yx[:, 1] + 0.5
         inside: NDArray[np.bool_] = (
             (y >= self.y) & (y < self.bottom) & (x >= self.x) & (x < self.right)
@@ -127,7 +127,8 @@ def check_mpp(mpp: float, *, of: str) -> float:
 def as_rgb8(pixels: NDArray[Any], *, of: str = "image") -> NDArray[np.uint8]:
     """(H, W, 3) uint8 from RGB or RGBA in uint8, uint16 or float in [0, 1].
 
-    Alpha is dropped, not blended: scanners store it opaque.
+    Alpha is dropped, not blended: scanners store it opaque. Floats may overshoot
+    the range by a thousandth, as interpolation makes them do; they are clipped.
 
     Raises
     ------
@@ -142,7 +143,7 @@ def as_rgb8(pixels: NDArray[Any], *, of: str = "image") -> NDArray[np.uint8]:
     rgb = pixels[..., :3]
     if rgb.dtype == np.uint8:
         return np.ascontiguousarray(rgb)
-    if rgb.dtype == np.uint16:
+    if rgb.dtype.kind == "u" and rgb.dtype.itemsize == 2:  # of either byte order
         return np.ascontiguousarray((rgb >> 8).astype(np.uint8))
     if rgb.dtype == np.bool_ or not np.issubdtype(rgb.dtype, np.floating):
         raise ImageError(
@@ -151,12 +152,12 @@ def as_rgb8(pixels: NDArray[Any], *, of: str = "image") -> NDArray[np.uint8]:
     if not np.isfinite(rgb).all():
         raise ImageError(f"{of} holds values that are not numbers (NaN or infinite).")
     low, high = float(rgb.min(initial=0.0)), float(rgb.max(initial=0.0))
-    if low < 0 or high > 1:
+    if low < -1e-3 or high > 1 + 1e-3:
         raise ImageError(
             f"{of} holds floats from {low:g} to {high:g}; floats must lie in 0 .. 1. "
             "Convert the image to 8 bit."
         )
-    return np.ascontiguousarray((rgb * 255 + 0.5).astype(np.uint8))
+    return np.ascontiguousarray((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
 class ArraySource:
@@ -204,6 +205,10 @@ class ArraySource:
         sizes = [self._size(a) for a in arrays]
         if min(sizes[0]) < 1:
             raise ImageError(f"{name} is empty: {sizes[0][0]} x {sizes[0][1]} pixels.")
+        if any(max(size) > max(sizes[0]) for size in sizes):
+            raise ImageError(
+                f"The levels of {name} must come largest first, got the sizes {sizes}."
+            )
         self.shape = sizes[0]
         self.levels = tuple(Level(s, max(sizes[0]) / max(s)) for s in sizes)
 
@@ -212,6 +217,9 @@ class ArraySource:
         return int(shape[0]), int(shape[1])
 
     def read(self, region: Region, level: int = 0) -> NDArray[np.uint8]:
+        shape = self.levels[level].shape
+        if region.clipped(shape) != region:
+            raise RegionError(f"{region} reaches outside level {level} of {self.name}, {shape}.")
         rows, columns = region.slices
         array = self._arrays[level]
         if self._channel_first:

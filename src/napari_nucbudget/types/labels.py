@@ -99,12 +99,22 @@ class LabelSet:
         chosen = tuple(image for image in self.images if image.split == name)
         if not chosen:
             there = sorted({image.split for image in self.images})
-            raise LabelSetError(f"No image is in the split {name!r}; there are: {', '.join(there)}.")
+            raise LabelSetError(
+                f"No image is in the split {name!r}; there are: {', '.join(there)}."
+            )
         return replace(self, images=chosen)
 
     @classmethod
     def concat(cls, parts: list[LabelSet]) -> LabelSet:
-        """Several label sets as one; their classes must be the same."""
+        """Several label sets as one; their classes must be the same.
+
+        Raises
+        ------
+        LabelSetError
+            Where there is none, or the classes differ.
+        """
+        if not parts:
+            raise LabelSetError("There is no label set to join.")
         first = parts[0]
         for part in parts[1:]:
             if part.classes != first.classes:

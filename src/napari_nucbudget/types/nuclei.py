@@ -61,6 +61,11 @@ class Nuclei:
             length = len(getattr(self, column))
             if length != n:
                 raise PointsError(f"{n} nuclei, but {length} values of {column!r}.")
+        if n and not ((self.score >= 0) & (self.score <= 1)).all():
+            raise PointsError(
+                "Scores must lie in 0 .. 1, "
+                f"got {float(self.score.min()):g} .. {float(self.score.max()):g}."
+            )
         if self.prob is not None and self.prob.shape != (n, len(self.classes)):
             raise PointsError(
                 f"Probabilities have shape {self.prob.shape}, expected {(n, len(self.classes))}."
@@ -84,8 +89,16 @@ class Nuclei:
         classes: ClassScheme = DEFAULT_CLASSES,
     ) -> Nuclei:
         """Table from (N, 2) coordinates (y, x); scalars are spread over all rows."""
-        points = np.asarray(yx, dtype=np.float32).reshape(-1, 2)
+        points = np.asarray(yx, dtype=np.float32)
+        if points.size == 0:
+            points = points.reshape(0, 2)
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise PointsError(f"Nuclei need (N, 2) coordinates, got shape {points.shape}.")
         n = len(points)
+        for column, values in (("score", score), ("label", label), ("origin", origin)):
+            length = n if np.ndim(values) == 0 else len(np.asarray(values))
+            if length != n:
+                raise PointsError(f"{n} nuclei, but {length} values of {column!r}.")
         origins = np.empty(n, dtype=object)
         origins[:] = origin
         return cls(
@@ -113,15 +126,15 @@ class Nuclei:
         ids = np.concatenate([p.id for p in parts])
         if len(np.unique(ids)) != len(ids):
             ids = np.arange(len(ids), dtype=np.int64)
-        probs = [p.prob for p in parts]
-        known = [p for p in probs if p is not None]
+        filled = [p for p in parts if len(p)]
+        known = [p.prob for p in filled if p.prob is not None]
         return cls(
             yx=np.concatenate([p.yx for p in parts]),
             score=np.concatenate([p.score for p in parts]),
             label=np.concatenate([p.label for p in parts]),
             origin=np.concatenate([p.origin for p in parts]),
             id=ids,
-            prob=np.concatenate(known) if len(known) == len(parts) else None,
+            prob=np.concatenate(known) if known and len(known) == len(filled) else None,
             classes=classes,
         )
 
@@ -184,7 +197,8 @@ class Nuclei:
         Raises
         ------
         PointsError
-            Where a column is missing or holds something else than numbers.
+            Where a column is missing or holds something else than numbers, or an id
+            is given twice.
         """
         missing = [c for c in ("y", "x") if c not in frame.columns]
         if missing:
@@ -198,6 +212,8 @@ class Nuclei:
             ids = frame["id"].to_numpy(np.int64) if "id" in frame else None
         except (TypeError, ValueError) as error:
             raise PointsError(f"A coordinate, score or id is not a number: {error}.") from error
+        if ids is not None and len(np.unique(ids)) != len(ids):
+            raise PointsError("Two rows have the same id; ids must differ, or be left out.")
         label: ArrayLike = -1
         if "label" in frame:
             names = frame["label"].fillna("").astype(str)
