@@ -44,6 +44,7 @@ def test_the_manifest_has_the_name_of_the_distribution(manifest: PluginManifest)
     assert manifest.name == PROJECT["name"]
 
 
+@pytest.mark.gui
 def test_every_command_of_the_manifest_can_be_imported(manifest: PluginManifest) -> None:
     manifest.validate_imports()
 
