@@ -1,0 +1,72 @@
+"""The command ``nucbudget``: everything the viewer does, without one.
+
+Progress goes to stderr; with ``--json`` stdout holds nothing but JSON. A
+user's error is one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+
+from napari_nucbudget.cli.demo import demo
+from napari_nucbudget.cli.detect import detect
+from napari_nucbudget.cli.evaluate import evaluate
+from napari_nucbudget.cli.models import models_list, models_show
+from napari_nucbudget.cli.train import train_detector
+from napari_nucbudget.errors import NucbudgetError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="nucbudget",
+    help="Count and type cell nuclei in H&E histology with few labels.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+train_app = typer.Typer(help="Train a model on your labels.", no_args_is_help=True)
+train_app.callback()(lambda: None)
+train_app.command("detector")(train_detector)
+models_app = typer.Typer(help="The models that ship with the package.", no_args_is_help=True)
+models_app.command("list")(models_list)
+models_app.command("show")(models_show)
+app.command()(detect)
+app.add_typer(train_app, name="train")
+app.command()(evaluate)
+app.add_typer(models_app, name="models")
+app.command()(demo)
+
+
+# typer brings its own copy of click in newer versions, so the class is found through typer.
+_UsageProblem: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; the entry point ``nucbudget``.
+
+    Raises
+    ------
+    SystemExit
+        With 2 after a user's error, 130 after Ctrl+C.
+    """
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    try:
+        app(arguments, prog_name="nucbudget", standalone_mode=False)
+    except NucbudgetError as error:
+        _fail(str(error))
+    except _UsageProblem as error:
+        _fail(error.format_message())  # type: ignore[attr-defined]
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("nucbudget: stopped", err=True)
+        raise SystemExit(130) from None
+
+
+def _fail(message: str) -> None:
+    if message:  # the help that a bare command prints comes as an error without words
+        typer.echo(f"nucbudget: {message}", err=True)
+    raise SystemExit(2)

@@ -1,0 +1,69 @@
+"""What all commands share: options, a progress bar on stderr, places to write to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from napari_nucbudget.errors import OutputError
+
+__all__ = ["DEFAULT_MODEL", "AsJson", "Device", "Model", "watch", "writable"]
+
+Result = TypeVar("Result")
+
+Model = Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a model folder.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else to stdout.")]
+
+DEFAULT_MODEL = "nuclei-fcn"
+
+
+def writable(given: Path | None, image: Path, suffix: str, many: bool) -> Path | None:
+    """Where a result goes; checked before hours are spent on it."""
+    if given is None:
+        return None
+    path = given / f"{image.stem}{suffix}" if many or given.is_dir() else given
+    if many and given.suffix:
+        raise OutputError(f"With several images, {given} must be a folder, not a file.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe = path.with_name(f".{path.name}.probe")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}. Choose another place."
+        ) from error
+    return path
+
+
+def watch(
+    steps: Generator[Any, None, Result],
+    title: str,
+    describe: Callable[[Any], tuple[float, float, str]],
+) -> Result:
+    """Result of a generator whose reports move a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None, note="")
+        while True:
+            try:
+                report = next(steps)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            done, total, note = describe(report)
+            bar.update(task, completed=done, total=total, note=note)

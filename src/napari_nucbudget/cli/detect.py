@@ -1,0 +1,106 @@
+"""``nucbudget detect``: images to points."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, Model, watch, writable
+from napari_nucbudget.errors import NucbudgetError
+
+__all__ = ["detect", "detect_one"]
+
+
+def detect(
+    images: Annotated[list[Path], typer.Argument(help="PNG, JPEG or TIFF files.")],
+    model: Model = DEFAULT_MODEL,
+    mpp: Annotated[
+        float | None, typer.Option(help="µm per pixel, where the file is silent.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Lowest score; default the model's own.")
+    ] = None,
+    device: Device = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="CSV to write; a folder where several images are given.")
+    ] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(help="PNG to draw; a folder where several images are given.")
+    ] = None,
+    tile: Annotated[int, typer.Option(min=64, help="Side of a tile in model pixels.")] = 512,
+    as_json: AsJson = False,
+) -> None:
+    """Propose the nuclei of images."""
+    from napari_nucbudget.models.library import load_detector
+
+    many = len(images) > 1
+    targets = [
+        (writable(out, path, ".nuclei.csv", many), writable(overlay, path, ".nuclei.png", many))
+        for path in images
+    ]
+    detector = load_detector(model, device=device)
+    results, failed = [], 0
+    for path, (table, picture) in zip(images, targets, strict=True):
+        try:
+            result = detect_one(path, detector, mpp, threshold, tile, table, picture)
+        except NucbudgetError as error:
+            if not many:
+                raise
+            failed += 1
+            typer.echo(f"nucbudget: {error}", err=True)
+            results.append({"image": str(path), "error": str(error)})
+            continue
+        results.append(result)
+        if not as_json:
+            typer.echo(
+                f"{path}: {result['nuclei']:,} nuclei, {result['per_mm2']:,.0f} per mm² "
+                f"(threshold {result['threshold']:g}, {result['seconds']:.1f} s)"
+            )
+    if as_json:
+        typer.echo(json.dumps({"model": detector.card.name, "images": results}))
+    elif out is None and overlay is None:
+        typer.echo("Nothing was written; --out FILE.csv and --overlay FILE.png do.", err=True)
+    if failed:
+        raise SystemExit(2)
+
+
+def detect_one(
+    path: Path,
+    detector: Any,
+    mpp: float | None,
+    threshold: float | None,
+    tile: int,
+    table: Path | None,
+    picture: Path | None,
+) -> dict[str, Any]:
+    import time
+
+    from napari_nucbudget.infer.detect import iter_detect
+    from napari_nucbudget.io.formats.csv import write_points_csv
+    from napari_nucbudget.io.images import open_image
+    from napari_nucbudget.io.overlays import write_overlay
+
+    started = time.monotonic()
+    source = open_image(path, mpp=mpp)
+    steps = iter_detect(source, detector, threshold=threshold, tile=tile)
+    found = watch(steps, path.name, lambda p: (p.done, p.total, f"{p.found:,} nuclei"))
+    um = source.mpp or 0.0
+    if table is not None:
+        write_points_csv(table, found.nuclei, mpp=um, image=path.name)
+    if picture is not None:
+        write_overlay(picture, source, found.nuclei)
+    mm2 = source.shape[0] * source.shape[1] * um**2 / 1e6
+    return {
+        "image": str(path),
+        "nuclei": len(found.nuclei),
+        "per_mm2": round(len(found.nuclei) / mm2, 1),
+        "mm2": round(mm2, 6),
+        "mpp": um,
+        "threshold": found.threshold,
+        "out": str(table) if table else None,
+        "overlay": str(picture) if picture else None,
+        "seconds": round(time.monotonic() - started, 2),
+    }

@@ -1,0 +1,58 @@
+"""``nucbudget evaluate``: a model against expert dots."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_nucbudget.cli.console import AsJson, Device, watch
+from napari_nucbudget.errors import ConfigError
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Name of a model, or a model folder.")],
+    data: Annotated[Path, typer.Option(help="Label set folder.")],
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    radius_um: Annotated[float, typer.Option(min=0.1, help="Matching radius in µm.")] = 3.3,
+    threshold: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    device: Device = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the scores into the model's card.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score a model against the dots of a label set."""
+    from napari_nucbudget.infer.evaluate import evaluate_detector, score_record
+    from napari_nucbudget.io.label_sets import read_label_set
+    from napari_nucbudget.models.library import load_detector, model_folder, record_scores
+    from napari_nucbudget.types.labels import SPLITS
+
+    if split not in SPLITS:
+        raise ConfigError(f"--split must be one of {', '.join(SPLITS)}, got {split!r}.")
+    detector = load_detector(model, device=device, precision=precision)
+    labels = read_label_set(data, splits=(split,))
+    scores = watch(
+        evaluate_detector(labels, detector, radius_um=radius_um, threshold=threshold),
+        f"{data.name} {split}",
+        lambda p: (p.done, p.total, f"{p.found:,} proposals"),
+    )
+    if record:
+        record_scores(model_folder(model), score_record(scores, data=data.name, split=split))
+    if as_json:
+        typer.echo(json.dumps(scores.to_dict()))
+        return
+    low, high = scores.f1_ci
+    typer.echo(
+        f"{detector.card.name} on {data.name} {split}: {scores.images} images, "
+        f"{scores.nuclei:,} nuclei, radius {scores.radius_um:g} µm\n"
+        f"  at threshold {scores.threshold:.2f}: F1 {scores.f1:.3f} "
+        f"(95 % interval {low:.3f} to {high:.3f}), precision {scores.precision:.3f}, "
+        f"recall {scores.recall:.3f}\n"
+        f"  best F1 {scores.best.f1:.3f} at {scores.best.threshold:.2f}, AUPR {scores.aupr:.3f}"
+    )

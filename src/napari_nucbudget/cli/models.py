@@ -1,0 +1,34 @@
+"""``nucbudget models``: what ships, and what is known of it."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from napari_nucbudget.cli.console import AsJson
+
+__all__ = ["models_list", "models_show"]
+
+
+def models_list(as_json: AsJson = False) -> None:
+    """Names of the models that ship, with what they are for."""
+    from napari_nucbudget.models.library import list_models, load_card
+
+    cards = [load_card(name) for name in list_models()]
+    if as_json:
+        typer.echo(
+            json.dumps([{"name": c.name, "task": c.task, "summary": c.summary} for c in cards])
+        )
+        return
+    for card in cards:
+        typer.echo(f"{card.name}  ({card.task}, {card.input.mpp:g} µm/px)  {card.summary}")
+
+
+def models_show(name: str, as_json: AsJson = False) -> None:
+    """A model's card: data, split, scores with intervals, licence."""
+    from napari_nucbudget.models.card_text import describe
+    from napari_nucbudget.models.library import load_card
+
+    card = load_card(name)
+    typer.echo(json.dumps(card.model_dump(mode="json")) if as_json else describe(card))

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from napari_nucbudget.io.label_sets import read_label_set, write_label_set
+from napari_nucbudget.models.bundle import Detector
+from napari_nucbudget.types.classes import DEFAULT_CLASSES
+from napari_nucbudget.types.image import ArraySource, Region
+from napari_nucbudget.types.labels import AnnotatedImage, LabelSet, Provenance
+from napari_nucbudget.types.nuclei import Nuclei
+from tests.cli.conftest import DOTS, draw
+
+SCORE_KEYS = {
+    "task",
+    "images",
+    "nuclei",
+    "precision",
+    "recall",
+    "f1",
+    "f1_ci",
+    "aupr",
+    "threshold",
+    "best",
+    "radius_um",
+    "mpp",
+    "seconds",
+}
+
+
+@pytest.fixture
+def labels(tmp_path):
+    """Label set folder: three images for training, one for testing, none for validation."""
+    splits = {"a": "train", "b": "train", "c": "train", "d": "test"}
+    images = tuple(
+        AnnotatedImage(
+            ArraySource(draw(), mpp=0.55, name=name),
+            Nuclei.from_points(DOTS),
+            (Region(0, 0, 110, 110),),
+            split=split,
+        )
+        for name, split in splits.items()
+    )
+    folder = tmp_path / "discs"
+    write_label_set(LabelSet(images, DEFAULT_CLASSES, (Provenance("discs"),)), folder)
+    return str(folder)
+
+
+def test_evaluate_prints_every_figure_as_json(run, model, labels):
+    code, stdout, _ = run("evaluate", model, "--data", labels, "--split", "test", "--json")
+    assert code == 0
+    scores = json.loads(stdout)
+    assert set(scores) == SCORE_KEYS
+    assert set(scores["best"]) == {"threshold", "precision", "recall", "f1"}
+    assert (scores["f1"], scores["nuclei"], scores["radius_um"]) == (1.0, 5, 3.3)
+
+
+def test_evaluate_says_it_in_words(run, model, labels):
+    code, stdout, _ = run("evaluate", model, "--data", labels)
+    assert code == 0
+    assert "radius 3.3 µm" in stdout
+    assert "95 % interval" in stdout
+
+
+def test_evaluate_records_scores_in_the_card(run, model, labels):
+    for _ in range(2):
+        run("evaluate", model, "--data", labels, "--record")
+    (record,) = Detector.load(model, device="cpu").card.scores
+    assert (record.data, record.split, record.metrics["f1"]) == ("discs", "test", 1.0)
+
+
+def test_an_unknown_split_lists_the_splits(run, model, labels):
+    code, _, stderr = run("evaluate", model, "--data", labels, "--split", "tset")
+    assert code == 2
+    assert "train, validation, test" in stderr
+
+
+def test_a_folder_that_is_no_label_set_says_what_is_missing(run, model, tmp_path):
+    code, _, stderr = run("evaluate", model, "--data", tmp_path)
+    assert code == 2
+    assert "dataset.json" in stderr
+
+
+def test_a_detector_is_trained_and_detects(run, labels, image, tmp_path):
+    settings = tmp_path / "quick.toml"
+    settings.write_text('steps = 4\nsteps_per_epoch = 2\ncrop = 64\nprecision = "float32"\n')
+    out = tmp_path / "mine"
+    code, stdout, stderr = run(
+        "train", "detector", "--data", labels, "--config", settings, "--out", out, "--json"
+    )
+    assert code == 0
+    assert "held out 1" in stderr
+    summary = json.loads(stdout)
+    assert (summary["epochs"], summary["stopped"]) == (2, "steps")
+    code, stdout, _ = run("detect", image, "--model", out, "--mpp", "0.55", "--json")
+    assert code == 0
+    assert json.loads(stdout)["model"] == "mine"
+
+
+def test_training_into_a_folder_with_a_model_is_refused(run, labels, model):
+    code, _, stderr = run("train", "detector", "--data", labels, "--out", model)
+    assert code == 2
+    assert "--resume" in stderr
+
+
+def test_an_unknown_setting_is_named(run, labels, tmp_path):
+    settings = tmp_path / "s.json"
+    settings.write_text('{"stepz": 3}')
+    code, _, stderr = run(
+        "train", "detector", "--data", labels, "--config", settings, "--out", tmp_path / "m"
+    )
+    assert code == 2
+    assert "Did you mean 'steps'" in stderr
+
+
+def test_settings_that_are_no_toml_are_refused(run, labels, tmp_path):
+    settings = tmp_path / "s.toml"
+    settings.write_text("steps: 3")
+    code, _, stderr = run(
+        "train", "detector", "--data", labels, "--config", settings, "--out", tmp_path / "m"
+    )
+    assert code == 2
+    assert "not a TOML or JSON file" in stderr
+
+
+def test_one_patient_alone_cannot_be_trained_on(run, labels, tmp_path):
+    whole = read_label_set(labels)
+    one = replace(whole, images=tuple(replace(i, patient="P1") for i in whole))
+    folder = write_label_set(one, tmp_path / "one")
+    code, _, stderr = run("train", "detector", "--data", folder, "--out", tmp_path / "m")
+    assert code == 2
+    assert "come from one patient" in stderr
+
+
+def test_the_shipped_models_are_listed(run):
+    code, stdout, _ = run("models", "list", "--json")
+    assert code == 0
+    assert {"colon-fcn", "nuclei-fcn"} <= {m["name"] for m in json.loads(stdout)}
+
+
+def test_a_card_is_shown_with_licence_and_scores(run):
+    code, stdout, _ = run("models", "show", "colon-fcn")
+    assert code == 0
+    assert "research" in stdout
+    assert "colon test: F1" in stdout
+
+
+def test_an_unknown_card_is_answered_with_near_misses(run):
+    code, _, stderr = run("models", "show", "colon-fnc")
+    assert code == 2
+    assert "colon-fcn" in stderr
+
+
+def test_the_demo_writes_a_picture_and_a_table_and_an_honest_score(run, tmp_path):
+    code, stdout, _ = run(
+        "demo",
+        "--out",
+        tmp_path,
+        "--model",
+        "colon-fcn",
+        "--no-viewer",
+        "--json",
+        "--device",
+        "cpu",
+    )
+    assert code == 0
+    result = json.loads(stdout)
+    assert result["f1"] >= 0.80
+    assert (tmp_path / "drawn_biopsy.nuclei.csv").stat().st_size > 1000
+    assert (tmp_path / "drawn_biopsy.nuclei.png").stat().st_size > 10_000
+
+
+def test_help_does_not_load_torch():
+    code = (
+        "import sys, napari_nucbudget.cli as c\n"
+        "try:\n    c.main(['--help'])\n"
+        "except SystemExit:\n    pass\n"
+        "print(sorted({'torch', 'napari', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
