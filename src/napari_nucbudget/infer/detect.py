@@ -25,7 +25,7 @@ from napari_nucbudget.types.score_map import ScoreMap
 
 __all__ = ["SCORE_FLOOR", "Detection", "ModelGrid", "detect", "iter_detect", "peaks"]
 
-SCORE_FLOOR = 0.05
+SCORE_FLOOR = 0.01
 """Proposals below this score are never kept, whatever the threshold."""
 SMALLEST_TILE = 64
 WIDEST_MIN_DISTANCE_UM = 10.0

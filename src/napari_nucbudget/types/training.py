@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,10 +54,10 @@ class TrainConfig:
     """Equation 1's alpha."""
     d_max_um: float = 4.4
     """Equation 1's d_max in µm (8 px at 0.55 µm/px)."""
-    smoothing_px: float = 1.0
+    smoothing_px: float = 1.8
     """Standard deviation of the Gaussian before peaks are sought, model pixels."""
-    min_distance_um: float = 2.75
-    """No two proposals lie closer (5 px at 0.55 µm/px)."""
+    min_distance_um: float = 2.2
+    """No two proposals lie closer (4 px at 0.55 µm/px)."""
     mpp: float = 0.55
     """Pixel size at which the network works, µm/px (section 3.1)."""
     stain_jitter: float = 0.1
@@ -68,8 +68,6 @@ class TrainConfig:
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     threads: int = 0
     """CPU threads; 0 leaves the choice to torch."""
-    extra: dict[str, float] = field(default_factory=dict)
-    """Settings of one method only."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "steps_per_epoch", "patience", "batch_size", "loss_stride"):
@@ -104,8 +102,7 @@ class TrainConfig:
         for key, value in values.items():
             if key not in known:
                 raise ConfigError(f"There is no setting {key!r}. {near_misses(key, known)}")
-            default = getattr(cls, key, None)
-            kind = type(default) if default is not None else dict
+            kind = type(getattr(cls, key))
             fits = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
             if not fits or (kind is not bool and isinstance(value, bool)):
                 raise ConfigError(f"{key} must be of type {kind.__name__}, got {value!r}.")
