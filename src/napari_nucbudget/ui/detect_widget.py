@@ -1,0 +1,306 @@
+"""The dock "Detect nuclei": from the image on screen to a points layer that can be tuned."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_nucbudget.errors import NucbudgetError
+from napari_nucbudget.infer.propose import Proposals, iter_propose
+from napari_nucbudget.types.progress import Progress
+from napari_nucbudget.ui.catalogue import Catalogue
+from napari_nucbudget.ui.detect_form import DetectForm, DetectRequest
+from napari_nucbudget.ui.jobs import Job, in_words
+from napari_nucbudget.ui.nuclei_view import NucleiView
+from napari_nucbudget.ui.result_panel import ResultPanel
+from napari_nucbudget.ui.theme import colors_of
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+__all__ = ["DetectWidget"]
+
+CPU_TILE = 256
+"""Small tiles on a processor: progress in steps of about a second, and a quick end on Cancel."""
+GPU_TILE = 1024
+LIVE_MS = 20
+"""Pause in which several moves of the threshold become one change of the points."""
+DISTANCE_MS = 150
+
+
+class DetectWidget(QWidget):
+    """Dock widget; napari makes it with the viewer.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    catalogue : Catalogue, optional
+        The models on offer, default the shipped ones.
+    """
+
+    def __init__(self, napari_viewer: Viewer, catalogue: Catalogue | None = None) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._catalogue = catalogue or Catalogue()
+        self._views: list[NucleiView] = []
+        self._view: NucleiView | None = None
+        self._request: DetectRequest | None = None
+        self._started = 0.0
+        self._proposals: Proposals | None = None
+        colors = colors_of(napari_viewer)
+        self.form = DetectForm(napari_viewer, self._catalogue)
+        self.result = ResultPanel(colors)
+        self._build()
+        self.job = Job(self)
+        self.distance_job = Job(self)
+        self._live = self._timer(LIVE_MS, self._show_nuclei)
+        self._distance = self._timer(DISTANCE_MS, self._find_at_distance)
+        self._connect()
+        self._use_card()
+        self._apply_theme()
+        self._update()
+
+    @property
+    def proposals(self) -> Proposals | None:
+        """What the last run found."""
+        return self._proposals
+
+    def _timer(self, milliseconds: int, slot: Any) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(milliseconds)
+        timer.timeout.connect(slot)
+        return timer
+
+    def _build(self) -> None:
+        self.detect = QPushButton("&Detect")
+        self.detect.setToolTip("Detect nuclei in the region. The window stays usable meanwhile.")
+        self.cancel = QPushButton("&Cancel")
+        self.cancel.setToolTip("Give the run up; the nuclei shown stay as they are.")
+        self.bar = QProgressBar()
+        self.bar.setToolTip("How much of the region is done.")
+        self.bar.setVisible(False)
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.error = QLabel()
+        self.error.setWordWrap(True)
+        self.error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.error.setAccessibleName("Error")
+        self.error.setVisible(False)
+
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.detect, 1)
+        buttons.addWidget(self.cancel)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        for part in (self.form, buttons, self.bar, self.status, self.error, self.result):
+            if isinstance(part, QWidget):
+                column.addWidget(part)
+            else:
+                column.addLayout(part)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidget(inside)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll)
+        self.setMinimumWidth(300)
+
+    def _connect(self) -> None:
+        self.detect.clicked.connect(self._start)
+        self.cancel.clicked.connect(self.job.cancel)
+        self.form.changed.connect(self._update)
+        self.form.model_changed.connect(self._use_card)
+        self.form.failed.connect(self._show_error)
+        self.job.progressed.connect(self._show_progress)
+        self.job.finished.connect(self._finish)
+        self.job.failed.connect(self._fail)
+        self.job.cancelled.connect(self._cancelled)
+        self.distance_job.finished.connect(self._use_distance)
+        self.distance_job.failed.connect(self._show_error)
+        self.result.threshold_changed.connect(self._live.start)
+        self.result.distance_changed.connect(self._distance.start)
+        self._viewer.events.theme.connect(self._apply_theme)
+
+    def event(self, event: QEvent) -> bool:
+        """A dock that was closed gives its widget up: stop what runs, follow no layers."""
+        if event.type() == QEvent.Type.ParentChange and hasattr(self, "job"):
+            if self.parent() is None:
+                self.job.close()
+                self.distance_job.close()
+                self.form.image.leave()
+            else:
+                self.form.image.join()
+        return super().event(event)
+
+    # -- a run
+
+    def _start(self) -> None:
+        self._show_error(None)
+        try:
+            request = self.form.request()
+        except NucbudgetError as error:
+            self._show_error(error)
+            return
+        self._request = request
+        self._started = 0.0
+        self.status.setText("")
+        self.job.start(
+            partial(
+                _detection,
+                request,
+                self._catalogue,
+                threshold=self.result.threshold.value(),
+                min_distance_um=self.result.distance.value(),
+            )
+        )
+        self._show_progress(Progress(0, 0, message=f"Loading {request.model}…"))
+        self._update()
+
+    def _show_progress(self, progress: Progress) -> None:
+        if not progress.total:
+            self.bar.setRange(0, 0)
+            self.bar.setFormat("")
+            self.status.setText(progress.message)
+            return
+        now = time.monotonic()
+        self.bar.setRange(0, 1000)
+        self.bar.setValue(round(progress.fraction * 1000))
+        self.bar.setFormat(f"{progress.fraction:.0%}")
+        if not progress.done:
+            self._started = now
+            self.status.setText(progress.message)
+            return
+        left = (now - self._started) * (1 / progress.fraction - 1)
+        self.status.setText(f"{progress.found:,} nuclei so far, {_duration(left)} left")
+
+    def _finish(self, proposals: Proposals) -> None:
+        assert self._request is not None
+        self._proposals = proposals
+        self._view = self._view_of(self._request.image)
+        self.result.setTitle(f"Result in {self._request.image.name}")
+        device = proposals.detector.device
+        seconds = time.monotonic() - self._started
+        text = f"Done in {_duration(seconds)} on {device}."
+        if proposals.score_map is None:
+            text += " The region is too large to keep its map: the minimum distance is fixed."
+        self.status.setText(text)
+        self.result.show_proposals(proposals)
+        self._show_nuclei()
+        self._update()
+        if self.result.distance.value() != proposals.min_distance_um:
+            self._distance.start()
+
+    def _view_of(self, image: Any) -> NucleiView:
+        """The one view of an image: a new run replaces the nuclei that it shows."""
+        for view in self._views:
+            if view.image is image:
+                return view
+        self._views.append(NucleiView(self._viewer, image))
+        return self._views[-1]
+
+    def _fail(self, error: BaseException) -> None:
+        self.status.setText("")
+        self._show_error(error)
+        self._update()
+
+    def _cancelled(self) -> None:
+        self.status.setText("Cancelled.")
+        self._update()
+
+    # -- live changes
+
+    def _show_nuclei(self) -> None:
+        proposals, view = self._proposals, self._view
+        if proposals is None or view is None:
+            return
+        nuclei = proposals.above(self.result.threshold.value())
+        view.show(nuclei)
+        self.result.show_count(len(nuclei), proposals)
+
+    def _find_at_distance(self) -> None:
+        proposals, distance = self._proposals, self.result.distance.value()
+        if proposals is None or proposals.score_map is None:
+            return
+        if distance != proposals.min_distance_um:
+            self.distance_job.start(partial(_at_distance, proposals, distance))
+
+    def _use_distance(self, proposals: Proposals) -> None:
+        now = self._proposals
+        if now is None or now.score_map is not proposals.score_map:
+            return  # another run has finished meanwhile
+        self._proposals = proposals
+        self.result.show_proposals(proposals)
+        self._show_nuclei()
+
+    # -- looks
+
+    def _use_card(self) -> None:
+        name = self.form.model.currentText()
+        if name:
+            self.result.use_card(self._catalogue.card(name))
+
+    def _show_error(self, error: BaseException | None) -> None:
+        self.error.setText("" if error is None else in_words(error))
+        self.error.setVisible(error is not None)
+
+    def _update(self) -> None:
+        running = self.job.running
+        self.detect.setEnabled(not running and not self.form.problem())
+        self.cancel.setEnabled(running)
+        self.bar.setVisible(running)
+
+    def _apply_theme(self, event: Any = None) -> None:
+        colors = colors_of(self._viewer)
+        self.error.setStyleSheet(f"color: {colors.error};")
+        self.result.histogram.set_colors(colors)
+        self.form.set_colors(colors)
+
+
+def _detection(
+    request: DetectRequest, catalogue: Catalogue, *, threshold: float, min_distance_um: float
+) -> Generator[Progress, None, Proposals]:
+    """The work of one run; importing torch and reading weights are part of it."""
+    detector = catalogue.load(request.model, request.device)
+    yield Progress(0, request.region.area, message="Detecting…")
+    return (
+        yield from iter_propose(
+            request.source,
+            detector,
+            region=request.region,
+            mpp=request.mpp,
+            threshold=threshold,
+            min_distance_um=min_distance_um,
+            tile=CPU_TILE if detector.device.type == "cpu" else GPU_TILE,
+        )
+    )
+
+
+def _at_distance(proposals: Proposals, um: float) -> Generator[Progress, None, Proposals]:
+    yield Progress(0, 1)
+    return proposals.at_distance(um)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
