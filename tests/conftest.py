@@ -10,10 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from napari_nucbudget.models.bundle import Detector, build_network
 from napari_nucbudget.types.card import InputSpec, ModelCard
+
+# The same examples on every run, however busy the machine is.
+settings.register_profile("nucbudget", deadline=None, derandomize=True, database=None)
+settings.load_profile("nucbudget")
 
 
 @pytest.fixture(scope="session", autouse=True)

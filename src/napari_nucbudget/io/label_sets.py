@@ -294,11 +294,11 @@ def _facts(labels: LabelSet, name: str | None, folder: Path) -> dict[str, Any]:
             "write one folder for each."
         )
     names = [image.name for image in labels]
-    unfit = sorted({n for n in names if names.count(n) > 1 or Path(n).name != n})
+    unfit = sorted({n for n in names if names.count(n) > 1 or not n or Path(n).name != n})
     if unfit:
         raise OutputError(
-            f"Image names become file names, so each must differ from the others and hold no "
-            f"slash: {', '.join(unfit[:5])}. Write the data sets to separate folders."
+            "Image names become file names, so each must differ from the others, not be empty and "
+            f"hold no slash: {', '.join(map(repr, unfit[:5]))}. Write data sets to folders of their own."
         )
     provenance = labels.provenance[0] if labels.provenance else Provenance(folder.name)
     fields = {

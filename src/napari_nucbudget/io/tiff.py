@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import weakref
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -33,7 +34,8 @@ TO_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4,
 class TiffSource(ArraySource):
     """`ImageSource` over a TIFF on disk; only what `read` asks for is decoded.
 
-    Several threads may read at once. `close` frees the file.
+    Several threads may read at once. The file is freed by `close`, or when the
+    source is no longer used.
 
     Raises
     ------
@@ -49,7 +51,7 @@ class TiffSource(ArraySource):
         name = name or path.name
         try:
             self._tif = tifffile.TiffFile(path)
-        except (OSError, tifffile.TiffFileError, ValueError, IndexError) as error:
+        except Exception as error:  # struct, value and index errors too, for damaged headers
             raise ImageError(f"{path} is not a TIFF that can be read: {error}.") from error
         try:
             levels, axes = self._open(path)
@@ -68,6 +70,7 @@ class TiffSource(ArraySource):
                 f"({error or type(error).__name__})."
             ) from error
         self.path = path
+        self._closing = weakref.finalize(self, self._tif.close)
 
     def _open(self, path: Path) -> tuple[list[Any], str]:
         """Lazily read arrays, the largest first, and the names of their axes."""
@@ -97,7 +100,7 @@ class TiffSource(ArraySource):
             ) from error
 
     def close(self) -> None:
-        self._tif.close()
+        self._closing()
 
 
 def _check_layout(path: Path, series: Any) -> None:
