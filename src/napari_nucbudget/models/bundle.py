@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from napari_nucbudget.errors import ConfigError, ModelError, OutputError
 from napari_nucbudget.io.files import write_atomically
 from napari_nucbudget.models.device import autocast, choose_device, choose_precision
+from napari_nucbudget.models.runtimes import Forward, prepare
 from napari_nucbudget.nets import DETECTORS
 from napari_nucbudget.types.card import ModelCard
 
@@ -66,6 +68,12 @@ class Detector:
     network: torch.nn.Module
     device: torch.device
     precision: str = "auto"
+    runtime: str = "auto"
+
+    @cached_property
+    def _forward(self) -> Forward:
+        dtype = choose_precision(self.precision, self.device, training=False)
+        return prepare(self.network, self.device, reduced=dtype is not None, name=self.runtime)
 
     @property
     def halo(self) -> int:
@@ -116,7 +124,7 @@ class Detector:
             # (h, w, 3) seen as (1, 3, h, w) is channels-last already
             x = x.permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
             with autocast(self.device, None if double else dtype):
-                out = self.network(x)[0, 0]
+                out = self._forward(x)[0, 0]
             values: NDArray[np.floating[Any]] = (out if double else out.float()).cpu().numpy()
         if not np.isfinite(values).all():
             raise ModelError(
