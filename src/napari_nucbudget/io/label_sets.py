@@ -298,7 +298,7 @@ def _facts(labels: LabelSet, name: str | None, folder: Path) -> dict[str, Any]:
     if unfit:
         raise OutputError(
             "Image names become file names, so each must differ from the others, not be empty and "
-            f"hold no slash: {', '.join(map(repr, unfit[:5]))}. Write data sets to folders of their own."
+            f"hold no slash: {', '.join(map(repr, unfit[:5]))}. Give each data set its own folder."
         )
     provenance = labels.provenance[0] if labels.provenance else Provenance(folder.name)
     fields = {

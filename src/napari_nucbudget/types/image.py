@@ -210,7 +210,7 @@ class ArraySource:
                 f"The levels of {name} must come largest first, got the sizes {sizes}."
             )
         self.shape = sizes[0]
-        self.levels = tuple(Level(s, max(sizes[0]) / max(s)) for s in sizes)
+        self.levels = tuple(Level(s, _downsample(sizes[0], s)) for s in sizes)
 
     def _size(self, array: Any) -> tuple[int, int]:
         shape = array.shape[1:] if self._channel_first else array.shape[:2]
@@ -227,3 +227,15 @@ class ArraySource:
         else:
             pixels = np.asarray(array[rows, columns])
         return as_rgb8(pixels, of=self.name)
+
+
+def _downsample(whole: tuple[int, int], level: tuple[int, int]) -> float:
+    """Level-0 pixels per pixel of a level: a whole number where the shapes allow it.
+
+    Writers shrink by whole numbers and round the shape of the level.
+    """
+    factor = max(whole) / max(level)
+    near = round(factor)
+    if all(abs(n / near - m) < 1 for n, m in zip(whole, level, strict=True)):
+        return float(near)
+    return factor
