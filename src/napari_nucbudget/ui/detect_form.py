@@ -76,6 +76,7 @@ class DetectForm(QWidget):
         self.model.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
+        self.model.setMinimumContentsLength(12)
         self.open_model = QPushButton("&Open…")
         self.open_model.setToolTip("Open a model folder: card.json and weights.safetensors.")
         self.mpp = QLineEdit()
@@ -104,7 +105,7 @@ class DetectForm(QWidget):
 
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("&Image", self.image)
         self._add_pair(form, "&Model", self.model, self.open_model)
         self._add_pair(form, "&Pixel size", self.mpp, QLabel("µm/px"), self.set_mpp)

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -113,15 +113,9 @@ class DetectWidget(QWidget):
             else:
                 column.addLayout(part)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidget(inside)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll)
-        self.setMinimumWidth(300)
+        layout.addWidget(_Column(inside))
 
     def _connect(self) -> None:
         self.detect.clicked.connect(self._start)
@@ -272,6 +266,24 @@ class DetectWidget(QWidget):
         self.error.setStyleSheet(f"color: {colors.error};")
         self.result.histogram.set_colors(colors)
         self.form.set_colors(colors)
+
+
+class _Column(QScrollArea):
+    """Scrolls up and down in a low window, and is always wide enough for what it holds."""
+
+    def __init__(self, inside: QWidget) -> None:
+        super().__init__()
+        self.setWidget(inside)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:
+        bar = self.verticalScrollBar().sizeHint().width()
+        return QSize(self.widget().minimumSizeHint().width() + bar, 200)
+
+    def sizeHint(self) -> QSize:
+        return self.minimumSizeHint().expandedTo(self.widget().sizeHint())
 
 
 def _detection(

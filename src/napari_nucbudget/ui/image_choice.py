@@ -26,6 +26,7 @@ class ImageChoice(QComboBox):
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(12)
         self._viewer = viewer
         self._layers: list[Image] = []
         self._joined = False

@@ -25,6 +25,7 @@ __all__ = ["ResultPanel"]
 
 FALLBACK_THRESHOLD = 0.5
 FALLBACK_DISTANCE_UM = 3.0
+SPIN_WIDTH = 125
 
 
 class ResultPanel(QGroupBox):
@@ -51,11 +52,13 @@ class ResultPanel(QGroupBox):
         self.threshold.setRange(SCORE_FLOOR, 1.0)
         self.threshold.setSingleStep(0.01)
         self.threshold.setDecimals(2)
+        self.threshold.setFixedWidth(SPIN_WIDTH)
         self.distance = QDoubleSpinBox()
         self.distance.setRange(0.5, MAX_MIN_DISTANCE_UM)
         self.distance.setSingleStep(0.25)
         self.distance.setDecimals(2)
         self.distance.setSuffix(" µm")
+        self.distance.setFixedWidth(SPIN_WIDTH)
         self.reset = QPushButton("Model's &values")
         self.reset.setToolTip("Back to the threshold and distance that the model's card gives.")
         self._explain()
@@ -64,10 +67,10 @@ class ResultPanel(QGroupBox):
         row.addWidget(self.slider, 1)
         row.addWidget(self.threshold)
         second = QHBoxLayout()
-        second.addWidget(self.distance, 1)
-        second.addWidget(self.reset)
+        second.addWidget(self.reset, 1)
+        second.addWidget(self.distance)
         form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         name = QLabel("&Threshold")
         name.setBuddy(self.threshold)
         form.addRow(name, row)

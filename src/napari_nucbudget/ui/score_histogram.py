@@ -110,7 +110,7 @@ class ScoreHistogram(QWidget):
         for i, height in enumerate(heights):
             left, right = self.x_of(i / BINS), self.x_of((i + 1) / BINS)
             taken = (i + 0.5) / BINS >= self._threshold
-            painter.setBrush(QColor(colors.bar if taken else colors.foreground))
+            painter.setBrush(QColor(colors.bar if taken else colors.muted))
             painter.drawRect(QRectF(left, bottom - height, max(1.0, right - left - 1), height))
         text = QColor(colors.text)
         painter.setPen(QPen(text, 1))

@@ -15,9 +15,8 @@ __all__ = ["Colors", "colors_of"]
 class Colors:
     """What the dock paints with, as CSS colours."""
 
-    background: str
-    foreground: str
     text: str
+    muted: str
     bar: str
     line: str
     error: str
@@ -36,9 +35,8 @@ def colors_of(viewer: Viewer) -> Colors:
 
     dark = sum(theme.background.as_rgb_tuple()[:3]) < 3 * 128
     return Colors(
-        background=css("background"),
-        foreground=css("foreground"),
         text=css("text"),
+        muted=css("primary"),
         bar="#00c8dc" if dark else "#007d8c",
         line="#ffb300" if dark else "#b35c00",
         error="#ff8a80" if dark else "#b00020",

@@ -1,0 +1,100 @@
+"""Every screenshot of the documentation, taken anew: ``xvfb-run -a python docs/screenshots.py``.
+
+A real window of 1600 x 1000 pixels opens the shipped sample, detects nuclei by
+a click on the dock's button, and is saved in the dark and in the light theme.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# Settings persist: the screenshots must neither use nor change a person's own.
+os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(prefix="napari-")) / "settings.yaml")
+
+from napari import Viewer
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_nucbudget.bridge.layers import PROPOSAL_COLOR
+from napari_nucbudget.models.library import DEFAULT_DETECTOR
+from napari_nucbudget.ui.theme import colors_of
+
+IMAGES = Path(__file__).parent / "images"
+SIZE = (1600, 1000)
+TIMEOUT_S = 600
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while not condition():
+        if time.monotonic() > end:
+            raise SystemExit(f"Nothing happened for {TIMEOUT_S} s.")
+        QTest.qWait(50)
+
+
+def save(viewer: Viewer, name: str) -> None:
+    from PIL import Image, ImageColor
+
+    QTest.qWait(800)
+    pixels = viewer.window.screenshot(canvas_only=False, flash=False)
+    picture = Image.fromarray(pixels).convert("RGB")
+    # Half of the palette for the tissue, half for the controls left and right of it.
+    width, height = picture.size
+    sides = Image.new("RGB", (width - width // 2, height))
+    sides.paste(picture.crop((0, 0, width // 4, height)), (0, 0))
+    sides.paste(picture.crop((width - width // 4, 0, width, height)), (width // 4, 0))
+    tissue = picture.crop((width // 4, 0, width - width // 4, height))
+    colors = [part.quantize(120).getpalette()[: 120 * 3] for part in (tissue, sides)]
+    dock = colors_of(viewer)  # its thin lines would be too rare to get a colour
+    exact = [ImageColor.getrgb(c) for c in (dock.line, dock.bar, dock.muted, PROPOSAL_COLOR)]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*colors[0], *colors[1], *(v for rgb in exact for v in rgb)])
+    small = picture.quantize(palette=palette, dither=Image.Dither.NONE)
+    small.save(IMAGES / name, optimize=True)
+    print(f"{IMAGES / name}: {picture.size}, {(IMAGES / name).stat().st_size // 1000} kB")
+
+
+def detect_dock(sample: str, model: str) -> None:
+    viewer = Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    viewer.open_sample("napari-nucbudget", sample)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-nucbudget", "Detect nuclei")
+    if model != DEFAULT_DETECTOR:
+        dock.form.add_model(model)
+    viewer.canvas.overlays["scale_bar"].visible = True
+    viewer.reset_view()
+    QApplication.processEvents()
+    camera = viewer.scene.camera
+    camera.zoom *= 4
+
+    QTest.qWait(500)
+    QTest.mouseClick(dock.detect, Qt.MouseButton.LeftButton)
+    wait_for(lambda: not dock.job.running)
+    if dock.proposals is None:
+        raise SystemExit(f"The run failed: {dock.error.text()}")
+    print(dock.result.count.text(), "|", dock.status.text())
+    for theme in ("dark", "light"):
+        viewer.theme = theme
+        save(viewer, f"detect_{theme}.png")
+    viewer.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default=DEFAULT_DETECTOR, help="a shipped name, or a folder")
+    parser.add_argument("--sample", default="drawn_biopsy", help="key of the sample to open")
+    arguments = parser.parse_args()
+    IMAGES.mkdir(exist_ok=True)
+    app = QApplication.instance() or QApplication([])
+    detect_dock(arguments.sample, arguments.model)
+    app.quit()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The plugin as napari finds it: manifest, menu, sample and dock, with the shipped model."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt, QTimer
+
+
+@pytest.fixture
+def plugin_viewer(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1200, 900)
+    return viewer
+
+
+def test_the_shipped_model_detects_on_the_shipped_sample_while_the_window_answers(
+    plugin_viewer, qtbot
+):
+    viewer = plugin_viewer
+    viewer.open_sample("napari-nucbudget", "drawn_biopsy")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-nucbudget", "Detect nuclei")
+    assert dock.form.model.currentText() == "nuclei-fcn"
+    assert dock.form.pixel_size() is not None
+    viewer.scene.camera.zoom *= 6
+
+    ticks = [time.perf_counter()]
+    timer = QTimer()
+    timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
+    timer.start(20)
+    qtbot.mouseClick(dock.detect, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not dock.job.running, timeout=240_000)
+    timer.stop()
+
+    assert dock.error.text() == ""
+    points = viewer.layers[-1]
+    assert points.name.startswith("nuclei (")
+    assert len(points.data) > 10
+    assert dock.proposals.region.contains(points.data).all()
+    assert max(np.diff(ticks)) < 1.5
+
+
+def test_the_dock_is_in_the_menus_layers_annotate(plugin_viewer):
+    from napari._app_model import get_app_model
+
+    menu = get_app_model().menus.get_menu("napari/layers/annotate")
+    assert "napari-nucbudget.detect" in [getattr(item.command, "id", "") for item in menu]
