@@ -50,7 +50,7 @@ def save(viewer: Viewer, name: str) -> None:
     sides.paste(picture.crop((0, 0, width // 4, height)), (0, 0))
     sides.paste(picture.crop((width - width // 4, 0, width, height)), (width // 4, 0))
     tissue = picture.crop((width // 4, 0, width - width // 4, height))
-    colors = [part.quantize(120).getpalette()[: 120 * 3] for part in (tissue, sides)]
+    colors = [(part.quantize(120).getpalette() or [])[: 120 * 3] for part in (tissue, sides)]
     dock = colors_of(viewer)  # its thin lines would be too rare to get a colour
     exact = [ImageColor.getrgb(c) for c in (dock.line, dock.bar, dock.muted, PROPOSAL_COLOR)]
     palette = Image.new("P", (1, 1))

@@ -105,8 +105,9 @@ class DarknessDetector:
 class FakeCatalogue(Catalogue):
     def __init__(self, detector: DarknessDetector) -> None:
         super().__init__()
-        self._names = {CARD.name: CARD.name}
-        self._cards = {CARD.name: CARD}
+        strict = CARD.model_copy(update={"name": "strict", "threshold": 0.7})
+        self._cards = {card.name: card for card in (CARD, strict)}
+        self._names = {name: name for name in self._cards}
         self.detector = detector
 
     def load(self, name: str, device: str) -> Any:

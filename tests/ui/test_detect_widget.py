@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 from qtpy.QtCore import QPoint, Qt
 
@@ -169,3 +172,32 @@ def test_a_second_run_replaces_the_nuclei_of_its_image(dock_with_image, drawn):
     dock.run()
     assert len(dock.viewer.layers) == 2
     assert len(dock.points.data) == drawn.count(0.7)
+
+
+def test_choosing_another_model_changes_nothing_on_screen_until_it_has_run(dock_with_image, drawn):
+    dock = dock_with_image
+    choose_scope(dock, "Whole image")
+    dock.run()
+    dock.widget.form.model.setCurrentText("strict")
+    dock.settle()
+    assert len(dock.points.data) == drawn.count(0.5)
+    dock.run()
+    dock.settle()
+    assert dock.widget.result.threshold.value() == 0.7
+    assert len(dock.points.data) == drawn.count(0.7)
+
+
+def test_every_control_has_a_tooltip_and_takes_the_keyboard(dock_with_image):
+    widget = dock_with_image.widget
+    form, result = widget.form, widget.result
+    controls = [form.image, form.model, form.open_model, form.mpp, form.set_mpp, form.scope]
+    controls += [form.draw, form.device, widget.detect, widget.cancel, result.histogram]
+    controls += [result.slider, result.threshold, result.distance, result.reset]
+    for control in controls:
+        assert control.toolTip()
+        assert control.focusPolicy() & Qt.FocusPolicy.TabFocus
+
+
+def test_the_dock_opens_without_importing_torch():
+    script = "import sys, napari_nucbudget.ui.detect_widget; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -26,7 +26,7 @@ from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.detect_form import DetectForm, DetectRequest
 from napari_nucbudget.ui.jobs import Job, in_words
 from napari_nucbudget.ui.nuclei_view import NucleiView
-from napari_nucbudget.ui.result_panel import ResultPanel
+from napari_nucbudget.ui.result_panel import ResultPanel, default_values
 from napari_nucbudget.ui.theme import colors_of
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class DetectWidget(QWidget):
         self._views: list[NucleiView] = []
         self._view: NucleiView | None = None
         self._request: DetectRequest | None = None
+        self._tuned_for = ""
         self._started = 0.0
         self._proposals: Proposals | None = None
         colors = colors_of(napari_viewer)
@@ -70,7 +71,7 @@ class DetectWidget(QWidget):
         self._live = self._timer(LIVE_MS, self._show_nuclei)
         self._distance = self._timer(DISTANCE_MS, self._find_at_distance)
         self._connect()
-        self._use_card()
+        self._model_chosen()
         self._apply_theme()
         self._update()
 
@@ -121,7 +122,7 @@ class DetectWidget(QWidget):
         self.detect.clicked.connect(self._start)
         self.cancel.clicked.connect(self.job.cancel)
         self.form.changed.connect(self._update)
-        self.form.model_changed.connect(self._use_card)
+        self.form.model_changed.connect(self._model_chosen)
         self.form.failed.connect(self._show_error)
         self.job.progressed.connect(self._show_progress)
         self.job.finished.connect(self._finish)
@@ -156,13 +157,17 @@ class DetectWidget(QWidget):
         self._request = request
         self._started = 0.0
         self.status.setText("")
+        if request.model == self._tuned_for:
+            threshold, distance = self.result.threshold.value(), self.result.distance.value()
+        else:
+            threshold, distance = default_values(self._catalogue.card(request.model))
         self.job.start(
             partial(
                 _detection,
                 request,
                 self._catalogue,
-                threshold=self.result.threshold.value(),
-                min_distance_um=self.result.distance.value(),
+                threshold=threshold,
+                min_distance_um=distance,
             )
         )
         self._show_progress(Progress(0, 0, message=f"Loading {request.model}…"))
@@ -189,6 +194,7 @@ class DetectWidget(QWidget):
         assert self._request is not None
         self._proposals = proposals
         self._view = self._view_of(self._request.image)
+        self._tune_for(self._request.model)
         self.result.setTitle(f"Result in {self._request.image.name}")
         device = proposals.detector.device
         seconds = time.monotonic() - self._started
@@ -246,10 +252,16 @@ class DetectWidget(QWidget):
 
     # -- looks
 
-    def _use_card(self) -> None:
+    def _model_chosen(self) -> None:
+        """Another model brings its threshold and distance, but not to what is on screen."""
         name = self.form.model.currentText()
-        if name:
-            self.result.use_card(self._catalogue.card(name))
+        if name and self._proposals is None:
+            self._tune_for(name)
+
+    def _tune_for(self, model: str) -> None:
+        if model != self._tuned_for:
+            self._tuned_for = model
+            self.result.use_card(self._catalogue.card(model))
 
     def _show_error(self, error: BaseException | None) -> None:
         self.error.setText("" if error is None else in_words(error))

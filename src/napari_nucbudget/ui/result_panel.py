@@ -21,11 +21,17 @@ from napari_nucbudget.types.card import ModelCard
 from napari_nucbudget.ui.score_histogram import ScoreHistogram
 from napari_nucbudget.ui.theme import Colors
 
-__all__ = ["ResultPanel"]
+__all__ = ["ResultPanel", "default_values"]
 
 FALLBACK_THRESHOLD = 0.5
 FALLBACK_DISTANCE_UM = 3.0
 SPIN_WIDTH = 125
+
+
+def default_values(card: ModelCard) -> tuple[float, float]:
+    """Threshold and minimum distance in µm that a model's card gives."""
+    threshold = FALLBACK_THRESHOLD if card.threshold is None else card.threshold
+    return threshold, card.min_distance_um or FALLBACK_DISTANCE_UM
 
 
 class ResultPanel(QGroupBox):
@@ -59,7 +65,7 @@ class ResultPanel(QGroupBox):
         self.distance.setDecimals(2)
         self.distance.setSuffix(" µm")
         self.distance.setFixedWidth(SPIN_WIDTH)
-        self.reset = QPushButton("Model's &values")
+        self.reset = QPushButton("Model's val&ues")
         self.reset.setToolTip("Back to the threshold and distance that the model's card gives.")
         self._explain()
 
@@ -100,10 +106,7 @@ class ResultPanel(QGroupBox):
 
     def use_card(self, card: ModelCard) -> None:
         """Take a model's threshold and minimum distance."""
-        self._defaults = (
-            FALLBACK_THRESHOLD if card.threshold is None else card.threshold,
-            card.min_distance_um or FALLBACK_DISTANCE_UM,
-        )
+        self._defaults = default_values(card)
         self._explain()
         self.to_defaults()
 
