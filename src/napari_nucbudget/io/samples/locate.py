@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import napari_nucbudget
 from napari_nucbudget.errors import ImageError
 
 __all__ = ["sample_path"]
@@ -21,7 +20,7 @@ def sample_path(name: str) -> Path:
     ImageError
         Where there is no such sample.
     """
-    package = Path(napari_nucbudget.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[2]
     folders = (package / "sample_data", package.parents[1] / "sample_data")
     for folder in folders:
         if (folder / name).exists():
