@@ -1,0 +1,67 @@
+"""What every registered detector network promises, without a line of test code of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+
+from napari_nucbudget.models.bundle import _config_class, build_network
+from napari_nucbudget.nets import DETECTORS
+
+
+@pytest.fixture(params=sorted(DETECTORS))
+def network(request: pytest.FixtureRequest) -> Any:
+    built: Any = build_network(request.param, {})
+    if hasattr(built, "initialise"):
+        built.initialise(torch.Generator().manual_seed(0))
+    return built.eval()
+
+
+def image(height: int, width: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", sorted(DETECTORS))
+def test_its_config_is_a_frozen_dataclass_whose_defaults_build_it(name: str) -> None:
+    config = _config_class(DETECTORS[name])
+    assert dataclasses.is_dataclass(config)
+    assert config.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    build_network(name, dataclasses.asdict(config()))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (33, 40)])
+def test_its_map_has_the_size_of_the_image(network: Any, size: tuple[int, int]) -> None:
+    with torch.inference_mode():
+        assert network(image(*size)).shape == (1, 1, *size)
+
+
+def test_it_looks_no_further_than_its_receptive_field(network: Any) -> None:
+    radius = network.receptive_field // 2
+    assert network.receptive_field == 2 * radius + 1
+    side = 2 * radius + 5
+    centre = side // 2
+    x = image(side, side)
+    with torch.inference_mode():
+        before = network(x)[0, 0, centre, centre].item()
+        x[:, :, :, [centre - radius - 1, centre + radius + 1]] += 100
+        x[:, :, [centre - radius - 1, centre + radius + 1]] += 100
+        assert network(x)[0, 0, centre, centre].item() == pytest.approx(before, abs=1e-5)
+        x[:, :, centre - radius : centre + radius + 1, centre - radius] += 100
+        assert network(x)[0, 0, centre, centre].item() != pytest.approx(before, abs=1e-5)
+
+
+def test_its_strided_output_is_the_dense_one_at_those_pixels(network: Any) -> None:
+    x = image(26, 31)
+    with torch.inference_mode():
+        dense = network(x)
+        strided = network(x, stride=3, offset=(1, 2))
+    torch.testing.assert_close(strided, dense[:, :, 1::3, 2::3], rtol=1e-4, atol=1e-5)
+
+
+def test_an_image_does_not_change_its_neighbour_in_the_batch(network: Any) -> None:
+    x = torch.cat([image(20, 20, 0), image(20, 20, 1)])
+    with torch.inference_mode():
+        torch.testing.assert_close(network(x)[:1], network(x[:1]), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,45 @@
+"""Settings of a training run: an unknown key is an error, and so is a wrong value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from napari_nucbudget.errors import ConfigError
+from napari_nucbudget.types.training import TrainConfig
+
+
+def test_settings_survive_a_mapping() -> None:
+    config = TrainConfig(seed=3, learning_rate=1e-3, recipe="paper")
+    assert TrainConfig.from_dict(config.to_dict()) == config
+
+
+def test_absent_settings_take_their_defaults() -> None:
+    assert TrainConfig.from_dict({"seed": 7}) == TrainConfig(seed=7)
+
+
+def test_a_whole_number_will_do_for_a_float() -> None:
+    assert TrainConfig.from_dict({"alpha": 3}).alpha == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"learning_rte": 1e-3}, "no setting 'learning_rte'. Did you mean 'learning_rate'"),
+        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"steps": 10.5}, r"steps must be of type int, got 10\.5"),
+        ({"steps": True}, "steps must be of type int, got True"),
+        ({"batch_norm": 1}, "batch_norm must be of type bool, got 1"),
+        ({"alpha": "3"}, "alpha must be of type float, got '3'"),
+        ({"alpha": 0}, "alpha must be above 0"),
+        ({"mpp": -0.5}, "mpp must be above 0"),
+        ({"crop": 20}, "crop must be at least 32 pixels, got 20"),
+        ({"ema": 1.0}, r"ema must lie in \[0, 1\), got 1"),
+        ({"recipe": "papre"}, "recipe must be one of product, paper, got 'papre'"),
+        ({"precision": "int8"}, "precision must be one of auto, float32"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_words(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        TrainConfig.from_dict(values)
