@@ -42,7 +42,7 @@ SKIN = RemoteFile(
     sha256="8759fe080509712163453f4b17106582b8513e73b0788d80160abf840e272075",
     source="scikit-image's data; by Kilbad, Wikimedia Commons, public domain",
 )
-"""H&E skin with a naevus, 960 x 1280, "10x"; its pixel size was never stated."""
+"""H&E skin with a naevus, 960 x 1280, "10x"; scikit-image states no pixel size."""
 
 CMU_SLIDE = RemoteFile(
     name="CMU-1-Small-Region.svs",
