@@ -28,8 +28,8 @@ RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
 def label_sets_with_tests(data: Path) -> list[Path]:
     """Folders below `data` that hold images of a test split."""
-    tables = sorted(data.glob("*/images.csv"))
-    return [t.parent for t in tables if (pd.read_csv(t).get("split") == "test").any()]
+    tables = {path: pd.read_csv(path) for path in sorted(data.glob("*/images.csv"))}
+    return [p.parent for p, t in tables.items() if "split" in t and t["split"].eq("test").any()]
 
 
 def main() -> None:
