@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -27,7 +28,8 @@ MPP = 0.5
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
-    without = os.name == "posix" and not os.environ.get("DISPLAY")
+    screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    without = sys.platform.startswith("linux") and not screen
     for item in items:
         if here not in item.path.parents:
             continue

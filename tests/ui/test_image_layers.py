@@ -55,6 +55,19 @@ def test_the_view_of_a_channel_first_image_is_found(dock, drawn):
     assert len(dock.points.data) == drawn.count(0.5)
 
 
+def test_the_view_is_found_among_layers_with_other_units(dock, drawn):
+    nanometres = {"scale": (500, 500), "units": ("nm", "nm")}
+    dock.viewer.add_image(drawn.rgb[:50, :50], name="nanometres", **nanometres)
+    micrometres = dock.viewer.add_image(drawn.rgb, name="micrometres", **UM)
+    dock.viewer.reset_view()
+    dock.viewer.scene.camera.center = (100 * 500, 150 * 500)  # the world is in nm then
+    dock.viewer.scene.camera.zoom *= 4
+    region = dock.widget.form.region(micrometres)
+    assert region.area < 240 * 320 / 4
+    assert abs(region.y + region.height / 2 - 100) <= 1.5
+    assert abs(region.x + region.width / 2 - 150) <= 1.5
+
+
 def test_a_single_channel_is_refused_with_words(dock, drawn):
     dock.viewer.add_image(drawn.rgb[..., 0], name="DAPI", **UM)
     assert not dock.widget.detect.isEnabled()
