@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 import numpy as np
@@ -114,3 +114,25 @@ def test_real_weights_are_the_same_tiled_and_whole(
     double = replace(real_detector, network=copy.deepcopy(real_detector.network).double())
     one = detect(speckles, double, mpp=0.5, threshold=0.0, tile=4096)
     assert places(detect(speckles, double, mpp=0.5, threshold=0.0, tile=64)) == places(one)
+
+
+@pytest.mark.parametrize("tile", [8, 16, 37, 100])
+@pytest.mark.parametrize("distance", [0.6, 2.75, 9.0])
+def test_tiled_equals_whole_where_only_the_minimum_distance_reaches_beyond_a_tile(
+    darkness: Callable[..., Detector], speckles: NDArray[np.uint8], tile: int, distance: float
+) -> None:
+    detector = darkness({"smoothing_px": 0.0, "min_distance_um": distance})
+    one = detect(speckles, detector, mpp=MPP, threshold=0.1, tile=4096)
+    assert len(one) > 10
+    assert places(detect(speckles, detector, mpp=MPP, threshold=0.1, tile=tile)) == places(one)
+
+
+@pytest.mark.parametrize("tile", [8, 37])
+@pytest.mark.parametrize("sigma", [1.0, 2.0])
+def test_tiled_equals_whole_where_only_smoothing_reaches_beyond_a_tile(
+    darkness: Callable[..., Detector], speckles: NDArray[np.uint8], tile: int, sigma: float
+) -> None:
+    detector = darkness({"smoothing_px": sigma, "min_distance_um": 0.6})
+    one = detect(speckles, detector, mpp=MPP, threshold=0.1, tile=4096)
+    assert len(one) > 10
+    assert places(detect(speckles, detector, mpp=MPP, threshold=0.1, tile=tile)) == places(one)
