@@ -7,7 +7,10 @@ from napari_nucbudget.learn.data import DetectionImage, Sampler, detection_image
 from napari_nucbudget.types.image import Region
 
 
-def an_image(side=60, fields=(Region(0, 0, 60, 60),)):
+WHOLE = Region(0, 0, 60, 60)
+
+
+def an_image(side=60, fields=(WHOLE,)):
     rgb = np.arange(side * side * 3, dtype=np.uint32).reshape(side, side, 3) % 251
     inside = np.zeros((side, side), bool)
     for field in fields:

@@ -69,7 +69,7 @@ def test_the_folded_detector_gives_what_was_trained(train_set, validation_set, q
     x = torch.from_numpy((rgb / 255 - mean) / std).float().permute(2, 0, 1)[None]
     with torch.no_grad():
         expected = network(x)[0, 0].numpy()
-    np.testing.assert_allclose(method.detector(network).proximity(rgb), expected, atol=1e-5)
+    np.testing.assert_allclose(method.bundle(network).proximity(rgb), expected, atol=1e-5)
 
 
 def test_the_papers_recipe_uses_the_printed_settings(train_set, validation_set, quick):

@@ -41,7 +41,7 @@ class Detection:
     score_map: ScoreMap | None = None
 
 
-def _pixel_size(source: ImageSource, mpp: float | None) -> float:
+def pixel_size(source: ImageSource, mpp: float | None) -> float:
     if mpp is not None:
         return check_mpp(mpp, of="given")
     if source.mpp is None:
@@ -127,7 +127,7 @@ def iter_detect(
     card = detector.card
     if tile < 1:
         raise ConfigError(f"A tile must be at least 1 pixel wide, got {tile}.")
-    grid = ModelGrid.of(source, mpp=_pixel_size(source, mpp), model_mpp=card.input.mpp)
+    grid = ModelGrid.of(source, mpp=pixel_size(source, mpp), model_mpp=card.input.mpp)
     wanted = Region.whole(source.shape) if region is None else region.clipped(source.shape)
     window = grid.region(wanted)
     distance = _min_distance(detector, min_distance_um)

@@ -72,9 +72,7 @@ class Proposals:
                 f"The minimum distance must lie above 0 and up to {MAX_MIN_DISTANCE_UM:g} µm, "
                 f"got {min_distance_um:g}."
             )
-        found = peaks(
-            self.score_map, self.detector, mpp=self.mpp, min_distance_um=min_distance_um
-        )
+        found = peaks(self.score_map, self.detector, mpp=self.mpp, min_distance_um=min_distance_um)
         inside = found.select(self.region.contains(found.yx))
         return replace(self, peaks=inside, min_distance_um=min_distance_um)
 

@@ -23,7 +23,7 @@ PROPOSED = "#00e5ff"
 def write_overlay(path: Path | str, source: ImageSource, nuclei: Nuclei) -> Path:
     """PNG of the whole image with a ring around every nucleus, in the colour of its class.
 
-    Drawn at the image's own size, or at half, a quarter ... of it where a side
+    Drawn at the image's own size, or at a half, a third ... of it where a side
     would exceed 8,000 pixels.
 
     Raises

@@ -24,6 +24,7 @@ from napari_nucbudget.io.label_sets import content_hash
 from napari_nucbudget.learn.checkpoint import STATE_FILE, load_state, save_state
 from napari_nucbudget.learn.methods import METHODS
 from napari_nucbudget.models.bundle import CARD_FILE, Detector
+from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.models.device import autocast, choose_device, choose_precision
 from napari_nucbudget.types.card import TrainingData
 from napari_nucbudget.types.labels import LabelSet
@@ -43,7 +44,7 @@ def fit(
     *,
     out: Path,
     name: str | None = None,
-    parent: Detector | None = None,
+    parent: Detector | Classifier | None = None,
     device: str = "auto",
     resume: bool = False,
 ) -> Generator[EpochReport, None, TrainingRun]:
@@ -57,13 +58,14 @@ def fit(
     Parameters
     ----------
     train, validation : LabelSet
-        No image may be in both.
+        No image may be in both. Classifiers can do without validation images:
+        then the schedule is fixed and the last weights are kept.
     config : TrainConfig
     out : Path
         Folder for the model and the run's state; must not hold a model unless `resume`.
     name : str, optional
         The model's name, default the folder's.
-    parent : Detector, optional
+    parent : Detector or Classifier, optional
         Start from its weights.
     device : str
     resume : bool
@@ -148,8 +150,10 @@ def fit(
         reports.append(report)
         sums, counted = {}, 0
         if is_best:
-            model = method.detector(average)
-            facts = {**card_facts, "curve": _curve(reports), "threshold": parts["threshold"]}
+            model = method.bundle(average)
+            facts = {**card_facts, "curve": _curve(reports)}
+            if "threshold" in parts:
+                facts["threshold"] = parts["threshold"]
             card = model.card.model_copy(update=facts)
             replace(model, card=card).save(out, overwrite=True)
         save_state(
@@ -175,7 +179,7 @@ def fit(
             f"The loss was not a number before the first epoch ended (step {step}). "
             f"Lower learning_rate (now {settings.learning_rate:g})."
         )
-    final = method.finish(Detector.load(out, device=device, precision="float32"))
+    final = method.finish(method.load(out, device=device))
     card = final.card.model_copy(update={"curve": _curve(reports)})
     replace(final, card=card).save(out, overwrite=True)
     return TrainingRun(out, config, tuple(reports), stopped)
@@ -267,7 +271,7 @@ def _card_facts(
     validation: LabelSet,
     config: TrainConfig,
     name: str,
-    parent: Detector | None,
+    parent: Detector | Classifier | None,
 ) -> dict[str, Any]:
     seen = training_data(train)
     software = {"python": platform.python_version(), "torch": torch.__version__}

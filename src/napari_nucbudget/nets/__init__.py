@@ -2,7 +2,7 @@
 
 from napari_nucbudget.registry import Registry
 
-__all__ = ["DETECTORS"]
+__all__ = ["CLASSIFIERS", "DETECTORS"]
 
 DETECTORS = Registry(
     "detector network",
@@ -11,3 +11,11 @@ DETECTORS = Registry(
     },
 )
 """Networks that regress a proximity map; each takes its config dataclass's fields."""
+
+CLASSIFIERS = Registry(
+    "classifier network",
+    {
+        "patch-cnn": "napari_nucbudget.nets.patch_cnn:PatchCnn",
+    },
+)
+"""Networks that type the nucleus in the middle of a patch; `patch` is its side."""

@@ -75,6 +75,8 @@ class ModelCard(_Frozen):
     smoothing_px: float | None = Field(default=None, ge=0)
     alpha: float | None = None
     d_max_um: float | None = None
+    temperature: float | None = Field(default=None, gt=0)
+    """Divisor of a classifier's logits, fitted on validation."""
     summary: str = ""
     split: str = ""
     training_data: list[TrainingData] = Field(default_factory=list)

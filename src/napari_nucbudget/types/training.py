@@ -63,6 +63,12 @@ class TrainConfig:
     stain_jitter: float = 0.1
     """Relative spread of the amounts of haematoxylin and eosin."""
     brightness_jitter: float = 0.0
+    noise: float = 0.3
+    """Standard deviation of the Γ-ladder's noise on input and layers."""
+    denoising_weight: float = 1.0
+    """Weight of the Γ-ladder's denoising cost beside the supervised one."""
+    unlabelled_batch: int = 64
+    """Unlabelled patches a step (Γ-ladder)."""
     radius_um: float = 3.3
     """Matching radius of validation (section 3.1: 6 px at 0.55 µm/px)."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

@@ -8,5 +8,8 @@ METHODS = Registry(
     "training method",
     {
         "detection": "napari_nucbudget.learn.methods.detection:DetectionMethod",
+        "supervised": "napari_nucbudget.learn.methods.supervised:SupervisedMethod",
+        "fine-tune": "napari_nucbudget.learn.methods.fine_tune:FineTuneMethod",
+        "gamma-ladder": "napari_nucbudget.learn.methods.gamma_ladder:GammaLadderMethod",
     },
 )

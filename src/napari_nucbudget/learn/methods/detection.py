@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -115,7 +116,7 @@ class DetectionMethod:
         error = (out - t * self._target_scale) ** 2
         return {"total": (weight * error).sum() / k.sum().clamp(min=1)}
 
-    def detector(self, network: torch.nn.Module, precision: str = "float32") -> Detector:
+    def bundle(self, network: torch.nn.Module, precision: str = "float32") -> Detector:
         """The network in training as a detector, normalisation folded away."""
         plain = cast(Any, network).folded()
         if self._target_scale != 1.0:
@@ -159,9 +160,13 @@ class DetectionMethod:
         device = next(network.parameters()).device
         dtype = choose_precision(self.config.precision, device, training=True)
         precision = str(dtype).removeprefix("torch.") if dtype else "float32"
-        by_set = self._validation(self.detector(network, precision))
+        by_set = self._validation(self.bundle(network, precision))
         threshold, mean_f1, parts = _common_threshold(by_set, self.config.radius_um)
         return mean_f1, {"f1": mean_f1, "threshold": threshold, **parts}
+
+    def load(self, folder: Path, *, device: str) -> Detector:
+        """A saved detector, in the precision that decides."""
+        return Detector.load(folder, device=device, precision="float32")
 
     def finish(self, detector: Detector) -> Detector:
         """The detector with its threshold chosen on validation and its scores there."""

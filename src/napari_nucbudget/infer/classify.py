@@ -1,0 +1,126 @@
+"""Typing nuclei at known places, in an image of any size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import replace
+
+import numpy as np
+
+from napari_nucbudget.core.class_metrics import class_scores
+from napari_nucbudget.core.patches import cut_patches
+from napari_nucbudget.core.tiling import tiles
+from napari_nucbudget.errors import LabelSetError, PointsError
+from napari_nucbudget.infer.detect import ModelGrid, pixel_size
+from napari_nucbudget.models.classifier import SHIFT, Classifier
+from napari_nucbudget.types.class_scores import ClassScores
+from napari_nucbudget.types.image import ImageSource, Region
+from napari_nucbudget.types.labels import LabelSet
+from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.types.progress import Progress
+
+__all__ = ["evaluate_classifier", "iter_classify"]
+
+TILE = 512
+
+
+def iter_classify(
+    source: ImageSource,
+    nuclei: Nuclei,
+    classifier: Classifier,
+    *,
+    mpp: float | None = None,
+    average: bool = True,
+) -> Generator[Progress, None, Nuclei]:
+    """Give every nucleus class probabilities and the likeliest class, tile by tile.
+
+    Places, ids, scores and origins stay as they are; a class that a nucleus
+    had is replaced. Patches that reach beyond the image are filled by
+    mirroring it at its edge.
+
+    Parameters
+    ----------
+    source : ImageSource
+    nuclei : Nuclei
+        Level-0 pixels of `source`.
+    classifier : Classifier
+    mpp : float, optional
+        µm per level-0 pixel; overrides the source's.
+    average : bool
+        See `Classifier.probabilities`.
+
+    Raises
+    ------
+    PointsError
+        Where a nucleus lies outside the image.
+    PixelSizeError
+        Where no pixel size is known.
+    """
+    spec = classifier.card.input
+    grid = ModelGrid.of(source, mpp=pixel_size(source, mpp), model_mpp=spec.mpp)
+    outside = ~Region.whole(source.shape).contains(nuclei.yx)
+    if outside.any():
+        y, x = nuclei.yx[outside][0]
+        raise PointsError(
+            f"{int(outside.sum())} of {len(nuclei)} nuclei lie outside {source.name} "
+            f"({source.shape[0]} x {source.shape[1]} px), the first at x={x:g}, y={y:g}. "
+            "Are they from another image, or another pyramid level?"
+        )
+    # Rounding may put a nucleus at the border just off the grid.
+    place = np.clip(nuclei.mapped(1 / grid.step).yx, 0, np.array(grid.shape) - 1)
+    pixel = np.floor(place + 0.5)
+    side = classifier.patch + 2 * SHIFT
+    prob = np.zeros((len(nuclei), len(classifier.classes)), dtype=np.float32)
+    done = 0
+    whole = Region.whole(grid.shape)
+    for tile in tiles(whole, grid.shape, size=TILE, halo=side // 2 + 1):
+        mine = np.flatnonzero(tile.core.contains(pixel))
+        if not len(mine):
+            continue
+        pixels = grid.read(tile.read)
+        wide = cut_patches(pixels, pixel[mine] - (tile.read.y, tile.read.x), side)
+        prob[mine] = classifier.probabilities(wide, average=average)
+        done += len(mine)
+        yield Progress(done, len(nuclei), done)
+    label = prob.argmax(axis=1).astype(np.int16)
+    return replace(nuclei, label=label, prob=prob, classes=classifier.classes)
+
+
+def evaluate_classifier(
+    labels: LabelSet, classifier: Classifier, *, average: bool = True
+) -> Generator[Progress, None, ClassScores]:
+    """Scores over the nuclei of a label set that have a class; progress after every image.
+
+    Raises
+    ------
+    LabelSetError
+        Where no nucleus has a class, or the classes are not the model's.
+    """
+    started = time.monotonic()
+    if labels.classes.names != classifier.classes.names:
+        raise LabelSetError(
+            f"The labels' classes are {', '.join(labels.classes.names)}; {classifier.card.name} "
+            f"knows {', '.join(classifier.classes.names)}."
+        )
+    prob, truth, image = [], [], []
+    for number, annotated in enumerate(labels):
+        known = annotated.nuclei.select(annotated.nuclei.label >= 0)
+        if len(known):
+            typed = yield from iter_classify(
+                annotated.source, known, classifier, mpp=annotated.mpp, average=average
+            )
+            assert typed.prob is not None
+            prob.append(typed.prob)
+            truth.append(known.label)
+            image.append(np.full(len(known), number))
+    if not truth:
+        raise LabelSetError(f"None of the nuclei in {len(labels)} images has a class.")
+    return class_scores(
+        np.concatenate(prob),
+        np.concatenate(truth),
+        np.concatenate(image),
+        classes=classifier.classes,
+        mpp=classifier.card.input.mpp,
+        seconds=time.monotonic() - started,
+    )

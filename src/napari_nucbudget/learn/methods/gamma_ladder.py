@@ -1,0 +1,75 @@
+"""Learning nucleus types from few labels and many unlabelled nuclei: the Γ-ladder (2.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_nucbudget.errors import TrainingError
+from napari_nucbudget.learn.methods.supervised import SupervisedMethod
+from napari_nucbudget.models.classifier import Classifier
+from napari_nucbudget.nets.ladder import GammaLadder
+from napari_nucbudget.types.labels import LabelSet
+from napari_nucbudget.types.training import TrainConfig
+
+__all__ = ["GammaLadderMethod"]
+
+
+class GammaLadderMethod(SupervisedMethod):
+    """Cross entropy of labelled patches on the corrupted path, plus the top layer's
+    denoising cost of unlabelled ones, whose target is the clean path.
+
+    With a denoising weight of 0 and no noise it is `SupervisedMethod`, to the bit.
+    """
+
+    def __init__(
+        self,
+        train: LabelSet,
+        validation: LabelSet,
+        config: TrainConfig,
+        parent: Classifier | None = None,
+    ) -> None:
+        if parent is not None:
+            raise TrainingError(
+                "The method 'gamma-ladder' starts afresh and takes no parent; use 'fine-tune'."
+            )
+        if not config.batch_norm:
+            raise TrainingError("The Γ-ladder is built on batch normalisation: batch_norm = true.")
+        super().__init__(train, validation, config)
+
+    def batch(self, rng: np.random.Generator) -> Any:
+        """As the supervised batch, and (U, 27, 27, 3) unlabelled patches at the end."""
+        labelled = super().batch(rng)
+        which = rng.integers(len(self._pool), size=self.config.unlabelled_batch)
+        return *labelled, self._augmented(self._pool[which], rng)
+
+    def loss(self, network: torch.nn.Module, batch: Any, device: torch.device) -> dict[str, Tensor]:
+        assert isinstance(network, GammaLadder)
+        pixels, label, seed, unlabelled = batch
+        config = self.config
+        x = self._tensor(pixels, device)
+        groups: tuple[int, ...] = (len(pixels),)
+        if config.denoising_weight > 0:
+            u = self._tensor(unlabelled, device)
+            x, groups = torch.cat([x, u]), (len(pixels), len(unlabelled))
+        generator = torch.Generator().manual_seed(seed)
+        corrupted = network.encode(x, groups=groups, noise=config.noise, generator=generator)
+        supervised = _cross_entropy(corrupted.logits[: len(pixels)], label, device)
+        if config.denoising_weight == 0:
+            return {"total": supervised, "supervised": supervised.detach()}
+        clean = network.encode(u, groups=(len(u),))
+        denoising = network.denoising_cost(corrupted, clean, slice(len(pixels), None))
+        return {
+            "total": supervised + config.denoising_weight * denoising,
+            "supervised": supervised.detach(),
+            "denoising": denoising.detach(),
+        }
+
+
+def _cross_entropy(logits: Tensor, label: NDArray[np.int64], device: torch.device) -> Tensor:
+    return F.cross_entropy(logits.float(), torch.from_numpy(label).to(device))

@@ -1,0 +1,221 @@
+"""Learning nucleus types from labels alone: the paper's baseline (section 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_nucbudget.core.class_metrics import class_scores
+from napari_nucbudget.errors import TrainingError
+from napari_nucbudget.learn.augment import augment_pixels, dihedral
+from napari_nucbudget.learn.patch_data import nucleus_patches
+from napari_nucbudget.models.classifier import SHIFT, Classifier
+from napari_nucbudget.nets.ladder import GammaLadder, GammaLadderConfig
+from napari_nucbudget.nets.patch_cnn import PatchCnn, PatchCnnConfig
+from napari_nucbudget.types.card import InputSpec, ModelCard, ScoreRecord
+from napari_nucbudget.types.labels import LabelSet
+from napari_nucbudget.types.training import TrainConfig
+
+__all__ = ["PATCH", "SupervisedMethod"]
+
+PATCH = PatchCnn.patch
+PIXEL_MEAN = (0.78, 0.62, 0.76)
+PIXEL_STD = (0.2, 0.2, 0.2)
+STATISTICS = 2048
+"""Patches from which the statistics for prediction are estimated."""
+
+Batch = tuple[NDArray[np.float32], NDArray[np.int64], int]
+
+
+class SupervisedMethod:
+    """What `learn.fit` needs to train a patch classifier from labelled nuclei.
+
+    With `TrainConfig.batch_norm` the encoder is the Γ-ladder's without noise,
+    folded into the plain network afterwards, so that the two methods differ in
+    nothing but noise and denoising cost.
+    """
+
+    task = "classification"
+
+    def __init__(
+        self,
+        train: LabelSet,
+        validation: LabelSet,
+        config: TrainConfig,
+        parent: Classifier | None = None,
+    ) -> None:
+        self.config, self.parent, self.classes = config, parent, train.classes
+        side = PATCH + 2 * SHIFT
+        patches = nucleus_patches(train, mpp=config.mpp, side=side)
+        known = patches.label >= 0
+        self._labelled, self._label = patches.rgb[known], patches.label[known].astype(np.int64)
+        self._pool = patches.rgb  # labelled ones are among the unlabelled too
+        self._validation = nucleus_patches(validation, mpp=config.mpp, side=side)
+        self._epochs = 0
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        counts = np.bincount(self._label, minlength=len(self.classes))
+        if not counts.any():
+            raise TrainingError("No nucleus has a class; label a few of each class first.")
+        for name, count in zip(self.classes.names, counts, strict=True):
+            if not count:
+                raise TrainingError(
+                    f"No labelled nucleus of class {name!r} among {int(counts.sum())}; label at "
+                    "least one, or leave the class out of the scheme."
+                )
+        if counts.sum() < 2 * len(self.classes):
+            raise TrainingError(
+                f"{int(counts.sum())} labels for {len(self.classes)} classes are too few; "
+                f"{2 * len(self.classes)} are the least, 40 a good start."
+            )
+
+    def network(self) -> torch.nn.Module:
+        """The network to train, fresh."""
+        config = self.config
+        network: GammaLadder | PatchCnn
+        if config.batch_norm:
+            network = GammaLadder(GammaLadderConfig(len(self.classes), config.noise))
+        else:
+            network = PatchCnn(PatchCnnConfig(len(self.classes)))
+        network.initialise(torch.Generator().manual_seed(config.seed), recipe=config.recipe)
+        return network
+
+    def batch(self, rng: np.random.Generator) -> Batch:
+        """(B, 27, 27, 3) augmented pixels, their (B,) labels, and a seed for noise."""
+        which = rng.integers(len(self._labelled), size=self.config.batch_size)
+        pixels = self._augmented(self._labelled[which], rng)
+        return pixels, self._label[which], int(rng.integers(2**62))
+
+    def _augmented(self, wide: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Turned, mirrored, shifted by up to 2 pixels and stained anew, each patch for itself."""
+        out = np.empty((len(wide), PATCH, PATCH, 3), np.float32)
+        for row, patch in zip(out, wide, strict=True):
+            y, x = rng.integers(2 * SHIFT + 1, size=2)
+            cut = dihedral(patch[y : y + PATCH, x : x + PATCH], int(rng.integers(8)))
+            row[:] = augment_pixels(
+                cut, rng, stain=self.config.stain_jitter, brightness=self.config.brightness_jitter
+            )
+        return out
+
+    def _tensor(self, pixels: NDArray[Any], device: torch.device) -> Tensor:
+        """(N, 3, h, w) normalised."""
+        x = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).float()
+        mean = torch.tensor(PIXEL_MEAN, device=device)
+        std = torch.tensor(PIXEL_STD, device=device)
+        return ((x / 255.0 - mean) / std).permute(0, 3, 1, 2)
+
+    def loss(self, network: torch.nn.Module, batch: Any, device: torch.device) -> dict[str, Tensor]:
+        """Cross entropy of the labelled patches."""
+        pixels, label, _ = batch
+        x = self._tensor(pixels, device)
+        if isinstance(network, GammaLadder):
+            logits = network.encode(x, groups=(len(x),)).logits
+        else:
+            logits = network(x)
+        supervised = F.cross_entropy(logits.float(), torch.from_numpy(label).to(device))
+        return {"total": supervised, "supervised": supervised.detach()}
+
+    def bundle(self, network: torch.nn.Module) -> Classifier:
+        """The network in training as a classifier, statistics estimated and folded."""
+        device = next(network.parameters()).device
+        if isinstance(network, GammaLadder):
+            network.estimate(self._tensor(self._statistics(), device))
+            network = network.folded()
+        return Classifier.from_network(self.card(), network, device=str(device))
+
+    def _statistics(self) -> NDArray[np.uint8]:
+        rng = np.random.default_rng(self.config.seed)
+        count = min(STATISTICS, len(self._pool))
+        which = rng.choice(len(self._pool), size=count, replace=False)
+        return self._pool[which, SHIFT:-SHIFT, SHIFT:-SHIFT]
+
+    def card(self) -> ModelCard:
+        """The facts that are known before any training."""
+        return ModelCard(
+            name="training",
+            task="classification",
+            architecture="patch-cnn",
+            arguments={"classes": len(self.classes)},
+            classes=[asdict(c) for c in self.classes.classes],
+            input=InputSpec(
+                mpp=self.config.mpp,
+                mean=PIXEL_MEAN,
+                std=PIXEL_STD,
+                patch=PATCH,
+                receptive_field=PATCH,
+            ),
+        )
+
+    def validate(self, network: torch.nn.Module) -> tuple[float, dict[str, float]]:
+        """Weighted F1 on validation labels; without any, the later epoch is the better."""
+        self._epochs += 1
+        known = self._validation.label >= 0
+        if not known.any():
+            return float(self._epochs), {}
+        model = self.bundle(network)
+        prob = model.probabilities(self._validation.rgb[known], average=False)
+        scores = self._scores(prob, known)
+        return scores.weighted_f1, {"f1": scores.weighted_f1, "macro_f1": scores.macro_f1}
+
+    def _scores(self, prob: NDArray[np.float32], known: NDArray[np.bool_]) -> Any:
+        return class_scores(
+            prob,
+            self._validation.label[known],
+            self._validation.image[known],
+            classes=self.classes,
+            mpp=self.config.mpp,
+        )
+
+    def load(self, folder: Path, *, device: str) -> Classifier:
+        """A saved classifier."""
+        return Classifier.load(folder, device=device)
+
+    def finish(self, model: Classifier) -> Classifier:
+        """The classifier calibrated and scored on validation, where there are labels."""
+        known = self._validation.label >= 0
+        if not known.any():
+            return model
+        wide = self._validation.rgb[known]
+        temperature = _temperature(
+            model.logits(wide[:, SHIFT:-SHIFT, SHIFT:-SHIFT]), self._validation.label[known]
+        )
+        model = replace(model, card=model.card.model_copy(update={"temperature": temperature}))
+        scores = self._scores(model.probabilities(wide), known)
+        record = ScoreRecord(
+            data="validation",
+            split="validation",
+            images=scores.images,
+            nuclei=scores.nuclei,
+            metrics={
+                "accuracy": round(scores.accuracy, 4),
+                "macro_f1": round(scores.macro_f1, 4),
+                "weighted_f1": round(scores.weighted_f1, 4),
+                "ece": round(scores.ece, 4),
+            },
+            f1_ci=scores.weighted_f1_ci,
+            mpp=scores.mpp,
+        )
+        return replace(model, card=model.card.model_copy(update={"scores": [record]}))
+
+
+def _temperature(logits: NDArray[np.float32], label: NDArray[np.int16]) -> float:
+    """Divisor of the logits with the least cross entropy (Guo et al. 2017)."""
+    rows = np.arange(len(label))
+
+    def cross_entropy(log_temperature: float) -> float:
+        scaled = logits.astype(np.float64) / np.exp(log_temperature)
+        scaled -= scaled.max(axis=1, keepdims=True)
+        log_prob = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+        return -float(log_prob[rows, label].mean())
+
+    found = minimize_scalar(cross_entropy, bounds=(-3.0, 3.0), method="bounded")
+    return round(float(np.exp(cast(Any, found).x)), 4)

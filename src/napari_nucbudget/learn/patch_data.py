@@ -1,0 +1,47 @@
+"""Patches of labelled and unlabelled nuclei, at the model's pixel size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nucbudget.core.patches import cut_patches
+from napari_nucbudget.infer.detect import ModelGrid
+from napari_nucbudget.types.image import Region
+from napari_nucbudget.types.labels import LabelSet
+
+__all__ = ["NucleusPatches", "nucleus_patches"]
+
+
+@dataclass(frozen=True, eq=False)
+class NucleusPatches:
+    """Patches of every nucleus of some images.
+
+    Attributes
+    ----------
+    rgb : (N, side, side, 3) uint8
+    label : (N,) int16, -1 where no class is known
+    image : (N,) int32, index of the image
+    """
+
+    rgb: NDArray[np.uint8]
+    label: NDArray[np.int16]
+    image: NDArray[np.int32]
+
+
+def nucleus_patches(labels: LabelSet, *, mpp: float, side: int) -> NucleusPatches:
+    """Patches around all nuclei, rescaled to `mpp` by each image's own pixel size."""
+    rgb = [np.zeros((0, side, side, 3), np.uint8)]
+    label, number = [np.zeros(0, np.int16)], [np.zeros(0, np.int32)]
+    for index, image in enumerate(labels):
+        if not len(image.nuclei):
+            continue
+        grid = ModelGrid.of(image.source, mpp=image.mpp, model_mpp=mpp)
+        pixels = np.clip(grid.read(Region.whole(grid.shape)) + 0.5, 0, 255).astype(np.uint8)
+        place = np.clip(image.nuclei.mapped(1 / grid.step).yx, 0, np.array(grid.shape) - 1)
+        rgb.append(cut_patches(pixels, place, side))
+        label.append(image.nuclei.label)
+        number.append(np.full(len(image.nuclei), index, np.int32))
+    return NucleusPatches(np.concatenate(rgb), np.concatenate(label), np.concatenate(number))

@@ -1,0 +1,189 @@
+"""The Γ-ladder over the patch CNN (section 2.3; Rasmus et al. 2015)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from napari_nucbudget.nets.patch_cnn import PatchCnn, PatchCnnConfig
+
+__all__ = ["GammaLadder", "GammaLadderConfig", "Pass"]
+
+EPSILON = 1e-10
+
+
+@dataclass(frozen=True)
+class GammaLadderConfig:
+    """Classes, and the standard deviation of the noise on the input and every layer."""
+
+    classes: int = 3
+    noise: float = 0.3
+
+
+@dataclass
+class Pass:
+    """What one run through the encoder leaves at its top.
+
+    Attributes
+    ----------
+    logits : (N, K) gamma (z + beta), of which the softmax is taken
+    z : (N, K) normalised pre-activation, with noise on the corrupted path
+    mean, std : (K,) batch statistics of the top layer of the last group of rows
+    """
+
+    logits: Tensor
+    z: Tensor
+    mean: Tensor
+    std: Tensor
+
+
+class GammaLadder(nn.Module):
+    """Encoder with batch normalisation and noise, and a decoder for its top layer alone.
+
+    Weights have no bias; normalised activations get a learnt shift beta, and
+    only the top layer a scale gamma, after the shift. Labelled and unlabelled
+    rows are normalised apart from one another, since their classes are mixed
+    differently. Statistics for prediction come from `estimate`, over patches
+    on the clean path; `folded` then gives a plain `PatchCnn`.
+    """
+
+    patch = 27
+    layers = ("conv1", "conv2", "dense1", "dense2", "dense3")
+
+    def __init__(self, config: GammaLadderConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or GammaLadderConfig()
+        k = config.classes
+        self.conv1 = nn.Conv2d(3, 36, 4, bias=False)
+        self.conv2 = nn.Conv2d(36, 48, 3, bias=False)
+        self.dense1 = nn.Linear(48 * 5 * 5, 512, bias=False)
+        self.dense2 = nn.Linear(512, 512, bias=False)
+        self.dense3 = nn.Linear(512, k, bias=False)
+        for name in self.layers:
+            width = getattr(self, name).weight.shape[0]
+            setattr(self, f"beta_{name}", nn.Parameter(torch.zeros(width)))
+            self.register_buffer(f"mean_{name}", torch.zeros(width))
+            self.register_buffer(f"var_{name}", torch.ones(width))
+        self.gamma = nn.Parameter(torch.ones(k))
+        combinator = torch.zeros(10, k)
+        combinator[1] = combinator[6] = 1.0  # a2 and a7; z_est is 0 at the start
+        self.combinator = nn.Parameter(combinator)
+
+    def initialise(self, generator: torch.Generator, *, recipe: str = "product") -> None:
+        """Fresh weights: He; ``paper``: N(0, 1e-2). Normalisation undoes the scale of either."""
+        with torch.no_grad():
+            for name in self.layers:
+                weight = getattr(self, name).weight
+                std = 1e-2 if recipe == "paper" else (2.0 / weight[0].numel()) ** 0.5
+                weight.normal_(0.0, std, generator=generator)
+
+    def encode(
+        self,
+        x: Tensor,
+        *,
+        groups: tuple[int, ...],
+        noise: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Pass:
+        """Run the encoder, each group of rows with its own batch statistics.
+
+        Parameters
+        ----------
+        x : (N, 3, 27, 27)
+        groups : tuple of int
+            Sizes of the groups, in order of the rows; they add up to N.
+        noise : float
+            Standard deviation; 0 is the clean path.
+        generator : torch.Generator, optional
+            Draws the noise.
+        """
+        h = _corrupt(x, noise, generator)
+        for name in self.layers[:-1]:
+            z, _, _ = _normalise(getattr(self, name)(h), groups)
+            h = F.relu(_corrupt(z, noise, generator) + _channels(self._beta(name), z))
+            h = F.max_pool2d(h, 2) if name.startswith("conv") else h
+            h = h.flatten(1) if name == "conv2" else h
+        z, mean, std = _normalise(self.dense3(h), groups)
+        z = _corrupt(z, noise, generator)
+        return Pass(self.gamma * (z + self._beta("dense3")), z, mean, std)
+
+    def denoise(self, corrupted: Pass, rows: slice) -> Tensor:
+        """Estimate of the clean top layer from its corrupted one (the "gauss" combinator).
+
+        ``mu(u) = a1 sigmoid(a2 u + a3) + a4 u + a5``, v(u) alike with a6 .. a10,
+        ``z_est = (z - mu) v + mu``; u is the batch-normalised softmax.
+        """
+        u, _, _ = _normalise(F.softmax(corrupted.logits[rows], dim=1), (len(corrupted.z[rows]),))
+        a1, a2, a3, a4, a5, a6, a7, a8, a9, a10 = self.combinator
+        mu = a1 * torch.sigmoid(a2 * u + a3) + a4 * u + a5
+        v = a6 * torch.sigmoid(a7 * u + a8) + a9 * u + a10
+        estimate: Tensor = (corrupted.z[rows] - mu) * v + mu
+        return estimate
+
+    def denoising_cost(self, corrupted: Pass, clean: Pass, rows: slice) -> Tensor:
+        """Mean square between the estimate, normalised as the clean path was, and the clean z.
+
+        Gradients flow through the clean path as well, as in the original.
+        """
+        estimate = (self.denoise(corrupted, rows) - clean.mean) / clean.std
+        return ((estimate - clean.z) ** 2).mean()
+
+    @torch.no_grad()
+    def estimate(self, x: Tensor) -> None:
+        """Set the statistics for prediction from (N, 3, 27, 27) patches, clean path."""
+        h = x
+        for name in self.layers:
+            z = getattr(self, name)(h)
+            axes = (0, 2, 3) if z.ndim == 4 else (0,)
+            getattr(self, f"mean_{name}").copy_(z.mean(axes))
+            getattr(self, f"var_{name}").copy_(z.var(axes, unbiased=False))
+            z, _, _ = _normalise(z, (len(z),))
+            h = F.relu(z + _channels(self._beta(name), z))
+            h = F.max_pool2d(h, 2) if name.startswith("conv") else h
+            h = h.flatten(1) if name == "conv2" else h
+
+    def folded(self) -> PatchCnn:
+        """Plain patch CNN with the same predictions, statistics and shifts in its biases."""
+        plain = PatchCnn(PatchCnnConfig(self.config.classes, dropout=0.0))
+        with torch.no_grad():
+            for name in self.layers:
+                weight = getattr(self, name).weight.double()
+                std = (getattr(self, f"var_{name}").double() + EPSILON).sqrt()
+                scale = 1 / std
+                bias = self._beta(name).double() - getattr(self, f"mean_{name}").double() / std
+                if name == "dense3":
+                    scale, bias = scale * self.gamma.double(), bias * self.gamma.double()
+                target = getattr(plain, name)
+                shape = (-1, *[1] * (weight.ndim - 1))
+                target.weight.copy_(weight * scale.view(shape))
+                target.bias.copy_(bias)
+        return plain.to(self.gamma.device)
+
+    def _beta(self, name: str) -> Tensor:
+        beta: Tensor = getattr(self, f"beta_{name}")
+        return beta
+
+
+def _channels(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(1, -1, 1, 1) if like.ndim == 4 else values
+
+
+def _corrupt(x: Tensor, noise: float, generator: torch.Generator | None) -> Tensor:
+    if noise == 0.0:
+        return x
+    # drawn on the processor, so that a seed means the same everywhere
+    return x + noise * torch.randn(x.shape, generator=generator).to(x)
+
+
+def _normalise(z: Tensor, groups: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of mean 0 and variance 1 within each group; mean and std of the last group."""
+    axes = (0, 2, 3) if z.ndim == 4 else (0,)
+    parts = []
+    mean = std = z.new_zeros(0)
+    for rows in torch.split(z, list(groups)):
+        mean, std = rows.mean(axes), (rows.var(axes, unbiased=False) + EPSILON).sqrt()
+        parts.append((rows - _channels(mean, z)) / _channels(std, z))
+    return torch.cat(parts), mean, std

@@ -1,0 +1,57 @@
+"""The nucleus classifier: a CNN on 27 x 27 patches (Sirinukunwattana et al. 2016, table II)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["PatchCnn", "PatchCnnConfig"]
+
+
+@dataclass(frozen=True)
+class PatchCnnConfig:
+    """Number of classes and the dropout of the two hidden layers."""
+
+    classes: int = 3
+    dropout: float = 0.2
+
+
+class PatchCnn(nn.Module):
+    """Class logits of 27 x 27 patches; 896,471 parameters with three classes.
+
+    conv 4x4 to 36, ReLU, 2x2 max-pool; conv 3x3 to 48, ReLU, pool; two fully
+    connected layers of 512 with ReLU and dropout; one to the classes.
+    """
+
+    patch = 27
+
+    def __init__(self, config: PatchCnnConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or PatchCnnConfig()
+        self.conv1 = nn.Conv2d(3, 36, 4)
+        self.conv2 = nn.Conv2d(36, 48, 3)
+        self.dense1 = nn.Linear(48 * 5 * 5, 512)
+        self.dense2 = nn.Linear(512, 512)
+        self.dense3 = nn.Linear(512, config.classes)
+
+    def initialise(self, generator: torch.Generator, *, recipe: str = "product") -> None:
+        """Fresh weights: He; ``paper``: all N(0, 1e-2); biases 0."""
+        with torch.no_grad():
+            for layer in (self.conv1, self.conv2, self.dense1, self.dense2, self.dense3):
+                std = 1e-2 if recipe == "paper" else (2.0 / layer.weight[0].numel()) ** 0.5
+                layer.weight.normal_(0.0, std, generator=generator)
+                assert layer.bias is not None
+                layer.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, 27, 27) to (N, classes) logits."""
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)  # (N, 36, 12, 12)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)  # (N, 48, 5, 5)
+        x = x.flatten(1)
+        x = F.dropout(F.relu(self.dense1(x)), self.config.dropout, self.training)
+        x = F.dropout(F.relu(self.dense2(x)), self.config.dropout, self.training)
+        logits: Tensor = self.dense3(x)
+        return logits

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_nucbudget.core.sampling import label_budget
+from napari_nucbudget.errors import TrainingError
+from napari_nucbudget.infer.classify import evaluate_classifier, iter_classify
+from napari_nucbudget.learn.fit import fit
+from napari_nucbudget.learn.methods.gamma_ladder import GammaLadderMethod
+from napari_nucbudget.learn.methods.supervised import SupervisedMethod
+from napari_nucbudget.models.classifier import Classifier
+from napari_nucbudget.types.classes import DEFAULT_CLASSES
+from napari_nucbudget.types.image import ArraySource, Region
+from napari_nucbudget.types.labels import AnnotatedImage, LabelSet
+from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.types.training import TrainConfig
+
+COLOURS = ((90, 50, 130), (20, 10, 60), (190, 60, 120))
+
+
+def typed_image(name, split, seed, side=120):
+    """Discs whose colour is their class."""
+    rng = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid(*[np.arange(15, side - 10, 22)] * 2, indexing="ij"), -1)
+    dots = grid.reshape(-1, 2) + rng.integers(-3, 4, (grid[..., 0].size, 2))
+    label = np.arange(len(dots)) % 3
+    rgb = np.full((side, side, 3), (230, 180, 215), np.float64)
+    rows, columns = np.indices((side, side))
+    for (y, x), k in zip(dots, label, strict=True):
+        rgb[(rows - y) ** 2 + (columns - x) ** 2 <= 36] = COLOURS[k]
+    rgb = np.clip(rgb + rng.normal(0, 8, rgb.shape), 0, 255).astype(np.uint8)
+    return AnnotatedImage(
+        ArraySource(rgb, mpp=0.55, name=name),
+        Nuclei.from_points(dots, label=label),
+        (Region(0, 0, side, side),),
+        split=split,
+        dataset="typed",
+    )
+
+
+@pytest.fixture(scope="module")
+def typed():
+    return LabelSet(tuple(typed_image(f"t{i}", "train", i) for i in range(2)), DEFAULT_CLASSES)
+
+
+@pytest.fixture(scope="module")
+def nothing():
+    return LabelSet((), DEFAULT_CLASSES)
+
+
+@pytest.fixture
+def config():
+    return TrainConfig(
+        method="supervised",
+        steps=30,
+        steps_per_epoch=15,
+        batch_size=12,
+        unlabelled_batch=12,
+        learning_rate=2e-3,
+        precision="float32",
+        ema=0.5,
+        stain_jitter=0.05,
+    )
+
+
+def run(steps):
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def test_a_ladder_without_noise_and_cost_is_the_supervised_network(typed, nothing, config):
+    bare = replace(config, noise=0.0, denoising_weight=0.0)
+    networks = []
+    for method_class in (SupervisedMethod, GammaLadderMethod):
+        method = method_class(typed, nothing, bare)
+        network = method.network().train()
+        optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0)
+        for step in range(4):
+            optimiser.zero_grad()
+            batch = method.batch(np.random.default_rng([0, step]))
+            method.loss(network, batch, torch.device("cpu"))["total"].backward()
+            optimiser.step()
+        networks.append(network.state_dict())
+    assert all(torch.equal(networks[0][k], networks[1][k]) for k in networks[0])
+
+
+def test_unlabelled_rows_never_touch_the_supervised_term(typed, nothing, config):
+    method = GammaLadderMethod(typed, nothing, config)
+    network = method.network().train()
+    pixels, label, seed, unlabelled = method.batch(np.random.default_rng(0))
+    quiet = replace(config, noise=0.0)
+    method.config = quiet
+    terms = [
+        method.loss(network, (pixels, label, seed, u), torch.device("cpu"))["supervised"].item()
+        for u in (unlabelled, unlabelled[::-1] * 0.1, 255 - unlabelled)
+    ]
+    assert terms[0] == pytest.approx(terms[1], rel=1e-5)
+    assert terms[0] == pytest.approx(terms[2], rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["supervised", "gamma-ladder"])
+def test_discs_of_three_colours_are_told_apart(typed, nothing, config, tmp_path, method):
+    few = label_budget(typed, 12, seed=0)
+    run(fit(few, nothing, replace(config, method=method), out=tmp_path / "m", device="cpu"))
+    model = Classifier.load(tmp_path / "m", device="cpu")
+    unseen = LabelSet((typed_image("x", "test", 77),), DEFAULT_CLASSES)
+    assert run(evaluate_classifier(unseen, model)).weighted_f1 > 0.9
+
+
+def test_a_parent_is_trained_further(typed, nothing, config, tmp_path):
+    run(fit(typed, nothing, config, out=tmp_path / "parent", device="cpu"))
+    parent = Classifier.load(tmp_path / "parent", device="cpu")
+    still = replace(config, method="fine-tune", steps=2, learning_rate=1e-12)
+    run(fit(typed, nothing, still, out=tmp_path / "child", parent=parent, device="cpu"))
+    child = Classifier.load(tmp_path / "child", device="cpu")
+    assert child.card.parent == "parent"
+    torch.testing.assert_close(child.network.state_dict(), parent.network.state_dict())
+
+
+def test_validation_labels_calibrate_and_score(typed, config, tmp_path):
+    held = LabelSet((typed_image("v", "validation", 5),), DEFAULT_CLASSES)
+    run(fit(typed, held, config, out=tmp_path / "m", device="cpu"))
+    card = Classifier.load(tmp_path / "m", device="cpu").card
+    assert card.temperature > 0
+    assert card.scores[0].metrics["weighted_f1"] > 0.8
+
+
+def test_typing_keeps_places_ids_and_scores(typed, nothing, config, tmp_path):
+    run(fit(typed, nothing, config, out=tmp_path / "m", device="cpu"))
+    model = Classifier.load(tmp_path / "m", device="cpu")
+    image = typed.images[0]
+    before = Nuclei.from_points(image.nuclei.yx, score=0.4, origin="x", id=100 + np.arange(25))
+    after = run(iter_classify(image.source, before, model))
+    np.testing.assert_array_equal(after.yx, before.yx)
+    np.testing.assert_array_equal(after.id, before.id)
+    np.testing.assert_allclose(after.prob.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(after.label, after.prob.argmax(axis=1))
+
+
+def test_no_label_of_a_class_is_refused(typed, nothing, config):
+    def without(image):
+        label = np.where(image.nuclei.label == 2, -1, image.nuclei.label)
+        return replace(image, nuclei=replace(image.nuclei, label=label))
+
+    labels = replace(typed, images=tuple(without(i) for i in typed))
+    with pytest.raises(TrainingError, match="No labelled nucleus of class 'miscellaneous'"):
+        SupervisedMethod(labels, nothing, config)
+
+
+def test_too_few_labels_are_refused_with_numbers(typed, nothing, config):
+    with pytest.raises(TrainingError, match="4 labels for 3 classes are too few; 6"):
+        SupervisedMethod(label_budget(typed, 4), nothing, config)
+
+
+def test_fine_tuning_without_a_parent_is_refused(typed, nothing, config, tmp_path):
+    with pytest.raises(TrainingError, match="needs a parent"):
+        next(fit(typed, nothing, replace(config, method="fine-tune"), out=tmp_path / "m"))
