@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from napari_nucbudget.models.bundle import _config_class, build_network
+from napari_nucbudget.models.bundle import build_network
 from napari_nucbudget.nets import DETECTORS
 
 
@@ -26,10 +26,11 @@ def image(height: int, width: int, seed: int = 0) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", sorted(DETECTORS))
 def test_its_config_is_a_frozen_dataclass_whose_defaults_build_it(name: str) -> None:
-    config = _config_class(DETECTORS[name])
+    network: Any = build_network(name, {})
+    config = network.config
     assert dataclasses.is_dataclass(config)
-    assert config.__dataclass_params__.frozen  # type: ignore[attr-defined]
-    build_network(name, dataclasses.asdict(config()))
+    assert type(config).__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert build_network(name, dataclasses.asdict(config)).config == config  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (33, 40)])

@@ -6,7 +6,6 @@ import pytest
 from napari_nucbudget.learn.data import DetectionImage, Sampler, detection_images
 from napari_nucbudget.types.image import Region
 
-
 WHOLE = Region(0, 0, 60, 60)
 
 

@@ -11,11 +11,12 @@ import sys
 
 import typer
 
+from napari_nucbudget.cli.classify import classify
 from napari_nucbudget.cli.demo import demo
 from napari_nucbudget.cli.detect import detect
 from napari_nucbudget.cli.evaluate import evaluate
 from napari_nucbudget.cli.models import models_list, models_show
-from napari_nucbudget.cli.train import train_detector
+from napari_nucbudget.cli.train import train_classifier, train_detector
 from napari_nucbudget.errors import NucbudgetError
 
 __all__ = ["app", "main"]
@@ -30,10 +31,12 @@ app = typer.Typer(
 train_app = typer.Typer(help="Train a model on your labels.", no_args_is_help=True)
 train_app.callback()(lambda: None)
 train_app.command("detector")(train_detector)
+train_app.command("classifier")(train_classifier)
 models_app = typer.Typer(help="The models that ship with the package.", no_args_is_help=True)
 models_app.command("list")(models_list)
 models_app.command("show")(models_show)
 app.command()(detect)
+app.command()(classify)
 app.add_typer(train_app, name="train")
 app.command()(evaluate)
 app.add_typer(models_app, name="models")

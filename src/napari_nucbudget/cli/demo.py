@@ -40,7 +40,7 @@ def demo(
     table = writable(out / "drawn_biopsy.nuclei.csv", image, "", many=False)
     picture = writable(out / "drawn_biopsy.nuclei.png", image, "", many=False)
     detector = load_detector(model, device=device)
-    result = detect_one(image, detector, None, None, 512, table, picture)
+    result = detect_one(image, detector, None, None, None, 512, table, picture)
     found = read_points_csv(out / "drawn_biopsy.nuclei.csv").nuclei
     pair = ImageDetections(found.yx * result["mpp"], found.score, truth.nuclei.yx * result["mpp"])
     scores = detection_scores(

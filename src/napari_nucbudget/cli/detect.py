@@ -30,11 +30,14 @@ def detect(
     overlay: Annotated[
         Path | None, typer.Option(help="PNG to draw; a folder where several images are given.")
     ] = None,
+    classify: Annotated[
+        str | None, typer.Option(help="Also give every nucleus a class, by this classifier.")
+    ] = None,
     tile: Annotated[int, typer.Option(min=64, help="Side of a tile in model pixels.")] = 512,
     as_json: AsJson = False,
 ) -> None:
     """Propose the nuclei of images."""
-    from napari_nucbudget.models.library import load_detector
+    from napari_nucbudget.models.library import load_classifier, load_detector
 
     many = len(images) > 1
     targets = [
@@ -42,10 +45,11 @@ def detect(
         for path in images
     ]
     detector = load_detector(model, device=device)
+    classifier = load_classifier(classify, device=device) if classify else None
     results, failed = [], 0
     for path, (table, picture) in zip(images, targets, strict=True):
         try:
-            result = detect_one(path, detector, mpp, threshold, tile, table, picture)
+            result = detect_one(path, detector, classifier, mpp, threshold, tile, table, picture)
         except NucbudgetError as error:
             if not many:
                 raise
@@ -59,6 +63,8 @@ def detect(
                 f"{path}: {result['nuclei']:,} nuclei, {result['per_mm2']:,.0f} per mm² "
                 f"(threshold {result['threshold']:g}, {result['seconds']:.1f} s)"
             )
+            if result["counts"]:
+                typer.echo("  " + ", ".join(f"{n:,} {c}" for c, n in result["counts"].items()))
     if as_json:
         typer.echo(json.dumps({"model": detector.card.name, "images": results}))
     elif out is None and overlay is None:
@@ -70,6 +76,7 @@ def detect(
 def detect_one(
     path: Path,
     detector: Any,
+    classifier: Any,
     mpp: float | None,
     threshold: float | None,
     tile: int,
@@ -78,6 +85,7 @@ def detect_one(
 ) -> dict[str, Any]:
     import time
 
+    from napari_nucbudget.infer.classify import iter_classify
     from napari_nucbudget.infer.detect import iter_detect
     from napari_nucbudget.io.formats.csv import write_points_csv
     from napari_nucbudget.io.images import open_image
@@ -87,16 +95,21 @@ def detect_one(
     source = open_image(path, mpp=mpp)
     steps = iter_detect(source, detector, threshold=threshold, tile=tile)
     found = watch(steps, path.name, lambda p: (p.done, p.total, f"{p.found:,} nuclei"))
+    nuclei = found.nuclei
+    if classifier is not None:
+        typing = iter_classify(source, nuclei, classifier)
+        nuclei = watch(typing, path.name, lambda p: (p.done, p.total, "typing"))
     um = source.mpp or 0.0
     if table is not None:
-        write_points_csv(table, found.nuclei, mpp=um, image=path.name)
+        write_points_csv(table, nuclei, mpp=um, image=path.name)
     if picture is not None:
-        write_overlay(picture, source, found.nuclei)
+        write_overlay(picture, source, nuclei)
     mm2 = source.shape[0] * source.shape[1] * um**2 / 1e6
     return {
         "image": str(path),
-        "nuclei": len(found.nuclei),
-        "per_mm2": round(len(found.nuclei) / mm2, 1),
+        "nuclei": len(nuclei),
+        "counts": nuclei.counts() if classifier is not None else None,
+        "per_mm2": round(len(nuclei) / mm2, 1),
         "mm2": round(mm2, 6),
         "mpp": um,
         "threshold": found.threshold,

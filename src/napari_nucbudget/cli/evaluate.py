@@ -30,11 +30,19 @@ def evaluate(
     """Score a model against the dots of a label set."""
     from napari_nucbudget.infer.evaluate import evaluate_detector, score_record
     from napari_nucbudget.io.label_sets import read_label_set
-    from napari_nucbudget.models.library import load_detector, model_folder, record_scores
+    from napari_nucbudget.models.library import (
+        load_card,
+        load_detector,
+        model_folder,
+        record_scores,
+    )
     from napari_nucbudget.types.labels import SPLITS
 
     if split not in SPLITS:
         raise ConfigError(f"--split must be one of {', '.join(SPLITS)}, got {split!r}.")
+    if load_card(model).task == "classification":
+        _evaluate_classifier(model, data, split, device, as_json)
+        return
     detector = load_detector(model, device=device, precision=precision)
     labels = read_label_set(data, splits=(split,))
     scores = watch(
@@ -55,4 +63,31 @@ def evaluate(
         f"(95 % interval {low:.3f} to {high:.3f}), precision {scores.precision:.3f}, "
         f"recall {scores.recall:.3f}\n"
         f"  best F1 {scores.best.f1:.3f} at {scores.best.threshold:.2f}, AUPR {scores.aupr:.3f}"
+    )
+
+
+def _evaluate_classifier(model: str, data: Path, split: str, device: str, as_json: bool) -> None:
+    """Scores of nucleus types at annotated places."""
+    from napari_nucbudget.infer.classify import evaluate_classifier
+    from napari_nucbudget.io.label_sets import read_label_set
+    from napari_nucbudget.models.library import load_classifier
+
+    classifier = load_classifier(model, device=device)
+    labels = read_label_set(data, splits=(split,))
+    scores = watch(
+        evaluate_classifier(labels, classifier),
+        f"{data.name} {split}",
+        lambda p: (p.done, p.total, ""),
+    )
+    if as_json:
+        typer.echo(json.dumps(scores.to_dict()))
+        return
+    low, high = scores.weighted_f1_ci
+    classes = ", ".join(f"{name} {f1:.3f}" for name, f1 in scores.class_f1.items())
+    typer.echo(
+        f"{classifier.card.name} on {data.name} {split}: {scores.images} images, "
+        f"{scores.nuclei:,} nuclei with a class\n"
+        f"  weighted F1 {scores.weighted_f1:.3f} (95 % interval {low:.3f} to {high:.3f}), "
+        f"macro F1 {scores.macro_f1:.3f}, accuracy {scores.accuracy:.3f}\n"
+        f"  {classes}; calibration error {scores.ece:.3f}"
     )

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_nucbudget.cli.console import AsJson, Device, watch
+from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, watch
 from napari_nucbudget.errors import ConfigError
 
 if TYPE_CHECKING:
     from napari_nucbudget.types.labels import LabelSet
-    from napari_nucbudget.types.training import TrainConfig
+    from napari_nucbudget.types.training import TrainConfig, TrainingRun
 
-__all__ = ["train_detector"]
+__all__ = ["train_classifier", "train_detector"]
 
 
 def train_detector(
@@ -53,6 +53,70 @@ def train_detector(
         "training",
         lambda r: (r.step, r.steps, f"F1 {r.score:.3f}, loss {r.loss['total']:.4f}"),
     )
+    _summarise(run, as_json)
+
+
+def train_classifier(
+    data: Annotated[list[Path], typer.Option(help="Label set folder; may be given repeatedly.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    method: Annotated[
+        str, typer.Option(help="supervised, fine-tune or gamma-ladder.")
+    ] = "gamma-ladder",
+    parent: Annotated[str | None, typer.Option(help="Start from this model (fine-tune).")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Use only so many labels, 40 or 1%; the seed draws them.")
+    ] = None,
+    unlabelled: Annotated[
+        list[Path] | None,
+        typer.Option(help="Images whose detected nuclei are learnt from without labels."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML or JSON file of settings.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of labels, weights and crops.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The model's name; default the folder's.")
+    ] = None,
+    device: Device = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a classifier of nucleus types on the dots that have a class.
+
+    Without images of the split "validation" the schedule is fixed and nothing
+    is chosen by looking at labels that a user with a small budget lacks.
+    """
+    from napari_nucbudget.core.sampling import label_budget
+    from napari_nucbudget.io.label_sets import read_label_sets
+    from napari_nucbudget.learn.fit import fit
+    from napari_nucbudget.models.library import load_classifier
+    from napari_nucbudget.types.labels import LabelSet
+
+    settings = _classifier_settings(config, method, seed, out, resume=resume)
+    whole = read_label_sets(list(data), splits=("train", "validation"))
+    train = whole.split("train")
+    held = tuple(image for image in whole if image.split == "validation")
+    if labels is not None:
+        train = label_budget(train, _budget(labels, train), seed=settings.seed)
+    if unlabelled:
+        train = _with_unlabelled(train, unlabelled, device)
+    steps = fit(
+        train,
+        LabelSet(held, whole.classes, whole.provenance),
+        settings,
+        out=out,
+        name=name,
+        parent=load_classifier(parent, device=device) if parent else None,
+        device=device,
+        resume=resume,
+    )
+    run = watch(
+        steps,
+        "training",
+        lambda r: (r.step, r.steps, ", ".join(f"{k} {v:.3f}" for k, v in r.loss.items())),
+    )
+    _summarise(run, as_json)
+
+
+def _summarise(run: TrainingRun, as_json: bool) -> None:
     best = max(run.reports, key=lambda r: r.score)
     summary = {
         "model": str(run.model_dir),
@@ -64,12 +128,63 @@ def train_detector(
     }
     if as_json:
         typer.echo(json.dumps(summary))
-    else:
-        why = {"nan": "the loss was no longer a number; the best weights were kept"}
-        typer.echo(
-            f"{run.model_dir}: validation F1 {best.score:.3f} after step {best.step:,} "
-            f"({why.get(run.stopped, run.stopped)})"
-        )
+        return
+    why = {"nan": "the loss was no longer a number; the best weights were kept"}
+    f1 = best.validation.get("f1")
+    score = "no validation images" if f1 is None else f"validation F1 {f1:.3f}"
+    typer.echo(
+        f"{run.model_dir}: {score}, weights of step {best.step:,} "
+        f"({why.get(run.stopped, run.stopped)})"
+    )
+
+
+def _classifier_settings(
+    file: Path | None, method: str, seed: int | None, out: Path, *, resume: bool
+) -> TrainConfig:
+    from napari_nucbudget.learn.transfer import CLASSIFIER, CLASSIFIER_COMMON
+    from napari_nucbudget.registry import near_misses
+    from napari_nucbudget.types.training import TrainConfig
+
+    if method not in CLASSIFIER:
+        raise ConfigError(f"There is no method {method!r}. {near_misses(method, CLASSIFIER)}")
+    values: dict[str, Any] = {**CLASSIFIER_COMMON, **CLASSIFIER[method], "method": method}
+    if resume and file is None:
+        file = out / "config.json"
+    if file is not None:
+        values |= _read_settings(file)
+    if seed is not None:
+        values["seed"] = seed
+    return TrainConfig.from_dict(values)
+
+
+def _budget(text: str, train: LabelSet) -> int:
+    """Number of labels that ``40`` or ``1%`` means."""
+    known = sum(int((image.nuclei.label >= 0).sum()) for image in train)
+    try:
+        if text.endswith("%"):
+            return max(1, round(known * float(text[:-1]) / 100))
+        return int(text)
+    except ValueError as error:
+        raise ConfigError(f"--labels must be a number or a percentage, got {text!r}.") from error
+
+
+def _with_unlabelled(train: LabelSet, paths: list[Path], device: str) -> LabelSet:
+    """The label set with the detected nuclei of more images, none of them with a class."""
+    from dataclasses import replace
+
+    from napari_nucbudget.infer.detect import detect
+    from napari_nucbudget.io.images import open_image
+    from napari_nucbudget.models.library import load_detector
+    from napari_nucbudget.types.labels import AnnotatedImage
+
+    detector = load_detector(DEFAULT_MODEL, device=device)
+    extra = []
+    for path in paths:
+        source = open_image(path)
+        nuclei = replace(detect(source, detector), classes=train.classes)
+        typer.echo(f"{path}: {len(nuclei):,} nuclei to learn from without labels", err=True)
+        extra.append(AnnotatedImage(source, nuclei, fields=(), dataset="unlabelled"))
+    return replace(train, images=(*train.images, *extra))
 
 
 def _settings(

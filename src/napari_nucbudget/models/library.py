@@ -9,6 +9,7 @@ from pathlib import Path
 from napari_nucbudget.errors import ModelError, UnknownNameError
 from napari_nucbudget.io.files import write_atomically
 from napari_nucbudget.models.bundle import CARD_FILE, Detector
+from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.registry import near_misses
 from napari_nucbudget.types.card import ModelCard, ScoreRecord
 
@@ -16,6 +17,7 @@ __all__ = [
     "DEFAULT_DETECTOR",
     "list_models",
     "load_card",
+    "load_classifier",
     "load_detector",
     "model_folder",
     "record_scores",
@@ -73,6 +75,16 @@ def load_detector(
     UnknownNameError, ModelError, DeviceError
     """
     return Detector.load(model_folder(name), device=device, precision=precision)
+
+
+def load_classifier(name: str | Path, *, device: str = "auto") -> Classifier:
+    """Classifier of a shipped model's name or a model folder, ready on a device.
+
+    Raises
+    ------
+    UnknownNameError, ModelError, DeviceError
+    """
+    return Classifier.load(model_folder(name), device=device)
 
 
 def record_scores(folder: Path, record: ScoreRecord) -> ModelCard:

@@ -1,0 +1,54 @@
+"""``nucbudget classify``: a class for every point."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_nucbudget.cli.console import AsJson, Device, watch, writable
+from napari_nucbudget.errors import PixelSizeError
+
+__all__ = ["classify"]
+
+
+def classify(
+    image: Annotated[Path, typer.Argument(help="PNG, JPEG or TIFF file.")],
+    points: Annotated[Path, typer.Argument(help="CSV of its nuclei.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="Name of a model, or its folder.")],
+    out: Annotated[Path, typer.Option(help="CSV to write.")],
+    mpp: Annotated[
+        float | None, typer.Option(help="µm per pixel, where image and table are silent.")
+    ] = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Give every nucleus of a table a class and its probabilities."""
+    from napari_nucbudget.infer.classify import iter_classify
+    from napari_nucbudget.io.formats.csv import read_points_csv, write_points_csv
+    from napari_nucbudget.io.images import open_image
+    from napari_nucbudget.models.library import load_classifier
+
+    target = writable(out, image, ".nuclei.csv", many=False)
+    table = read_points_csv(points)
+    source = open_image(image, mpp=mpp)
+    if source.mpp is None and table.mpp is not None:
+        source = open_image(image, mpp=table.mpp)
+    if source.mpp is None:
+        raise PixelSizeError(
+            f"Neither {image.name} nor {points.name} says how large a pixel is; give --mpp."
+        )
+    typed = watch(
+        iter_classify(source, table.nuclei, load_classifier(model, device=device)),
+        image.name,
+        lambda p: (p.done, p.total, f"{p.done:,} nuclei"),
+    )
+    assert target is not None
+    write_points_csv(target, typed, mpp=source.mpp, image=image.name)
+    counts = typed.counts()
+    if as_json:
+        typer.echo(json.dumps({"image": str(image), "counts": counts, "out": str(target)}))
+    else:
+        typer.echo(f"{target}: " + ", ".join(f"{n:,} {name}" for name, n in counts.items()))

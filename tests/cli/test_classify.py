@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_nucbudget.io.formats.csv import read_points_csv, write_points_csv
+from napari_nucbudget.io.label_sets import write_label_set
+from napari_nucbudget.types.classes import DEFAULT_CLASSES
+from napari_nucbudget.types.image import ArraySource, Region
+from napari_nucbudget.types.labels import AnnotatedImage, LabelSet, Provenance
+from napari_nucbudget.types.nuclei import Nuclei
+
+COLOURS = ((70, 40, 120), (10, 0, 30), (150, 20, 60))
+DOTS = np.stack(np.meshgrid([20, 50, 80], [20, 50, 80], indexing="ij"), -1).reshape(-1, 2)
+LABEL = np.arange(9) % 3
+
+
+def typed_discs():
+    rgb = np.full((110, 110, 3), 235, np.uint8)
+    rows, columns = np.indices((110, 110))
+    for (y, x), k in zip(DOTS, LABEL, strict=True):
+        rgb[(rows - y) ** 2 + (columns - x) ** 2 <= 36] = COLOURS[k]
+    return rgb
+
+
+@pytest.fixture
+def data(tmp_path):
+    images = tuple(
+        AnnotatedImage(
+            ArraySource(typed_discs(), mpp=0.55, name=split),
+            Nuclei.from_points(DOTS, label=LABEL),
+            (Region(0, 0, 110, 110),),
+            split=split,
+        )
+        for split in ("train", "test")
+    )
+    labels = LabelSet(images, DEFAULT_CLASSES, (Provenance("typed"),))
+    return str(write_label_set(labels, tmp_path / "typed"))
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "typed.png"
+    Image.fromarray(typed_discs()).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def classifier(run, data, tmp_path):
+    settings = tmp_path / "c.toml"
+    settings.write_text("steps = 40\nbatch_size = 9\nema = 0.5\nlearning_rate = 2e-3\n")
+    out = tmp_path / "typer"
+    code, stdout, stderr = run(
+        "train", "classifier", "--data", data, "--method", "supervised", "--labels", "9",
+        "--config", settings, "--out", out, "--json",
+    )  # fmt: skip
+    assert code == 0, stderr
+    assert json.loads(stdout)["stopped"] == "steps"
+    return str(out)
+
+
+def test_a_table_of_points_gets_classes(run, classifier, picture, tmp_path):
+    table = write_points_csv(
+        tmp_path / "p.csv", Nuclei.from_points(DOTS), mpp=0.55, image="typed.png"
+    )
+    out = tmp_path / "typed.csv"
+    code, stdout, _ = run("classify", picture, table, "--model", classifier, "--out", out, "--json")
+    assert code == 0
+    assert json.loads(stdout)["counts"] == dict.fromkeys(DEFAULT_CLASSES.names, 3)
+    np.testing.assert_array_equal(read_points_csv(out).nuclei.label, LABEL)
+
+
+def test_detecting_and_typing_go_in_one_command(run, model, classifier, picture):
+    code, stdout, _ = run(
+        "detect", picture, "--model", model, "--mpp", "0.55", "--classify", classifier, "--json"
+    )
+    assert code == 0
+    (one,) = json.loads(stdout)["images"]
+    assert sum(one["counts"].values()) == one["nuclei"] == 9
+
+
+def test_a_classifier_is_scored_at_annotated_places(run, classifier, data):
+    code, stdout, _ = run("evaluate", classifier, "--data", data, "--json")
+    assert code == 0
+    scores = json.loads(stdout)
+    assert scores["task"] == "classification"
+    assert scores["weighted_f1"] == 1.0
+    assert {"macro_f1", "class_f1", "confusion", "ece", "weighted_f1_ci"} <= set(scores)
+
+
+def test_points_outside_the_image_are_refused(run, classifier, picture, tmp_path):
+    table = write_points_csv(
+        tmp_path / "p.csv", Nuclei.from_points([[500, 3]]), mpp=0.55, image="other.png"
+    )
+    code, _, stderr = run(
+        "classify", picture, table, "--model", classifier, "--out", tmp_path / "o"
+    )
+    assert code == 2
+    assert "1 of 1 nuclei lie outside" in stderr
+
+
+def test_an_unknown_method_is_answered_with_near_misses(run, data, tmp_path):
+    code, _, stderr = run(
+        "train", "classifier", "--data", data, "--method", "gama-ladder", "--out", tmp_path / "m"
+    )
+    assert code == 2
+    assert "gamma-ladder" in stderr
+
+
+def test_a_budget_that_is_no_number_is_refused(run, data, tmp_path):
+    code, _, stderr = run(
+        "train", "classifier", "--data", data, "--labels", "few", "--out", tmp_path / "m"
+    )
+    assert code == 2
+    assert "number or a percentage" in stderr
+
+
+def test_a_detector_is_not_taken_for_a_classifier(run, model, picture):
+    code, _, stderr = run("detect", picture, "--model", model, "--mpp", "0.55", "--classify", model)
+    assert code == 2
+    assert "a classifier is needed here" in stderr
