@@ -23,12 +23,20 @@ from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.types.score_map import ScoreMap
 
-__all__ = ["SCORE_FLOOR", "Detection", "ModelGrid", "detect", "iter_detect", "peaks"]
+__all__ = [
+    "SCORE_FLOOR",
+    "WIDEST_MIN_DISTANCE_UM",
+    "Detection",
+    "ModelGrid",
+    "detect",
+    "iter_detect",
+    "peaks",
+]
 
 SCORE_FLOOR = 0.01
 """Proposals below this score are never kept, whatever the threshold."""
 SMALLEST_TILE = 64
-WIDEST_MIN_DISTANCE_UM = 10.0
+WIDEST_MIN_DISTANCE_UM = 12.0
 """A kept map of a region gives the right peaks at its edge up to this minimum distance."""
 
 
@@ -138,12 +146,12 @@ def iter_detect(
     floor = max(threshold, SCORE_FLOOR)
     blur = gaussian_radius(sigma)
     # A peak is judged by its neighbours within the minimum distance, and refined by the next ones.
-    around = math.ceil(distance) + 1
+    halo = detector.halo + blur + math.ceil(distance) + 1
     kept = None
     if keep_map:
-        around = max(around, math.ceil(WIDEST_MIN_DISTANCE_UM / card.input.mpp) + 1)
-        kept = _KeptMap(window, window.padded(around).clipped(grid.shape))
-    halo = detector.halo + blur + around
+        margin = math.ceil(WIDEST_MIN_DISTANCE_UM / card.input.mpp) + 1
+        window = window.padded(margin).clipped(grid.shape)
+        kept = _map_of(window)
 
     found: list[Peaks] = []
     count = done = 0
@@ -164,12 +172,15 @@ def iter_detect(
             queue.appendleft(piece)
             continue
         if kept is not None:
-            kept.put(piece, smoothed)
+            core, read = piece.core, piece.read
+            inner = Region(core.y - read.y, core.x - read.x, core.height, core.width)
+            kept[core.shifted(-window.y, -window.x).slices] = smoothed[inner.slices]
         seen = local_maxima(smoothed, min_distance=distance, threshold=floor)
         place = (piece.read.y, piece.read.x)
         own = piece.core.contains(seen.pixel + place)
         found.append(Peaks(seen.pixel[own] + place, seen.yx[own] + place, seen.height[own]))
-        count += int(own.sum())
+        level0 = (found[-1].yx + 0.5) * grid.step - 0.5
+        count += int(wanted.contains(level0).sum())
         done += piece.core.area
         yield Progress(done, total, count)
 
@@ -181,7 +192,7 @@ def iter_detect(
     nuclei = Nuclei.from_points(level0[keep], score=np.clip(height[keep], 0, 1), origin=card.name)
     score_map = None
     if kept is not None:
-        score_map = ScoreMap(kept.values, (kept.frame.y, kept.frame.x), grid.step, wanted)
+        score_map = ScoreMap(kept, (window.y, window.x), grid.step, wanted)
     return Detection(nuclei, threshold, score_map)
 
 
@@ -196,29 +207,14 @@ def _smaller(piece: Tile, error: BaseException) -> int:
     return size
 
 
-class _KeptMap:
-    """The map of `window` and a margin around it, `frame`, put together tile by tile."""
-
-    def __init__(self, window: Region, frame: Region) -> None:
-        self.window, self.frame = window, frame
-        try:
-            self.values = np.zeros((frame.height, frame.width), np.float32)
-        except MemoryError as error:
-            raise DeviceError(
-                f"Memory does not hold the score map of {frame.height} x {frame.width} pixels. "
-                "Choose a smaller region."
-            ) from error
-
-    def put(self, piece: Tile, values: NDArray[Any]) -> None:
-        """Copy what the tile owns; at the window's edge that is the margin too."""
-        core, window, frame = piece.core, self.window, self.frame
-        top = frame.y if core.y == window.y else core.y
-        left = frame.x if core.x == window.x else core.x
-        bottom = frame.bottom if core.bottom == window.bottom else core.bottom
-        right = frame.right if core.right == window.right else core.right
-        self.values[top - frame.y : bottom - frame.y, left - frame.x : right - frame.x] = values[
-            top - piece.read.y : bottom - piece.read.y, left - piece.read.x : right - piece.read.x
-        ]
+def _map_of(window: Region) -> NDArray[np.float32]:
+    try:
+        return np.zeros((window.height, window.width), np.float32)
+    except MemoryError as error:
+        raise DeviceError(
+            f"Memory does not hold the score map of {window.height} x {window.width} pixels. "
+            "Choose a smaller region."
+        ) from error
 
 
 def detect(

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from napari_nucbudget.errors import ConfigError
-from napari_nucbudget.infer.detect import SCORE_FLOOR, iter_detect, peaks
+from napari_nucbudget.infer.detect import (
+    SCORE_FLOOR,
+    WIDEST_MIN_DISTANCE_UM,
+    iter_detect,
+    peaks,
+)
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.types.image import ImageSource, Region, check_mpp
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.types.score_map import ScoreMap
 
-__all__ = ["MAX_MAP_PIXELS", "MAX_MIN_DISTANCE_UM", "Proposals", "iter_propose"]
+__all__ = ["MAX_MAP_PIXELS", "Proposals", "iter_propose"]
 
 MAX_MAP_PIXELS = 100_000_000
 """Largest map that is kept: 400 MB of memory."""
-MAX_MIN_DISTANCE_UM = 12.0
-"""Largest minimum distance that can be asked for afterwards: it sets how far around the
-region the map has to reach."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,21 +61,20 @@ class Proposals:
         ------
         ConfigError
             Where the map was not kept, or the distance is not in
-            0 .. `MAX_MIN_DISTANCE_UM`.
+            0 .. `WIDEST_MIN_DISTANCE_UM`.
         """
         if self.score_map is None:
             raise ConfigError(
                 "The map of this region was not kept, because it is too large: detect again "
                 "with the new minimum distance, or in a smaller region."
             )
-        if not 0 < min_distance_um <= MAX_MIN_DISTANCE_UM:
+        if not 0 < min_distance_um <= WIDEST_MIN_DISTANCE_UM:
             raise ConfigError(
-                f"The minimum distance must lie above 0 and up to {MAX_MIN_DISTANCE_UM:g} µm, "
+                f"The minimum distance must lie above 0 and up to {WIDEST_MIN_DISTANCE_UM:g} µm, "
                 f"got {min_distance_um:g}."
             )
         found = peaks(self.score_map, self.detector, mpp=self.mpp, min_distance_um=min_distance_um)
-        inside = found.select(self.region.contains(found.yx))
-        return replace(self, peaks=inside, min_distance_um=min_distance_um)
+        return replace(self, peaks=found, min_distance_um=min_distance_um)
 
     def density_mm2(self, count: int) -> float:
         """`count` nuclei per mm² of the region."""
@@ -102,13 +102,11 @@ def iter_propose(
     """
     step = detector.card.input.mpp / check_mpp(mpp, of="given")
     wanted = region.clipped(source.shape)
-    around = math.ceil((MAX_MIN_DISTANCE_UM / detector.card.input.mpp + 2) * step)
-    padded = wanted.padded(around).clipped(source.shape)
-    keep = padded.area / step**2 <= MAX_MAP_PIXELS
+    keep = wanted.area / step**2 <= MAX_MAP_PIXELS
     detection = yield from iter_detect(
         source,
         detector,
-        region=padded if keep else wanted,
+        region=wanted,
         mpp=mpp,
         threshold=threshold if keep else SCORE_FLOOR,
         min_distance_um=min_distance_um,

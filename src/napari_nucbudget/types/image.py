@@ -49,6 +49,10 @@ class Region:
         """The region grown by `by` pixels on every side."""
         return Region(self.y - by, self.x - by, self.height + 2 * by, self.width + 2 * by)
 
+    def shifted(self, dy: int, dx: int) -> Region:
+        """The region moved by (dy, dx)."""
+        return Region(self.y + dy, self.x + dx, self.height, self.width)
+
     def clipped(self, shape: tuple[int, int]) -> Region:
         """The part of the region inside an image of `shape`.
 

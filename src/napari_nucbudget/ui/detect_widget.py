@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DetectWidget"]
 
-CPU_TILE = 256
+CPU_TILE = 384
 """Small tiles on a processor: progress in steps of about a second, and a quick end on Cancel."""
 GPU_TILE = 1024
 LIVE_MS = 20

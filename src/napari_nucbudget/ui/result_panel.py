@@ -15,8 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_nucbudget.infer.detect import SCORE_FLOOR
-from napari_nucbudget.infer.propose import MAX_MIN_DISTANCE_UM, Proposals
+from napari_nucbudget.infer.detect import SCORE_FLOOR, WIDEST_MIN_DISTANCE_UM
+from napari_nucbudget.infer.propose import Proposals
 from napari_nucbudget.types.card import ModelCard
 from napari_nucbudget.ui.score_histogram import ScoreHistogram
 from napari_nucbudget.ui.theme import Colors
@@ -60,7 +60,7 @@ class ResultPanel(QGroupBox):
         self.threshold.setDecimals(2)
         self.threshold.setFixedWidth(SPIN_WIDTH)
         self.distance = QDoubleSpinBox()
-        self.distance.setRange(0.5, MAX_MIN_DISTANCE_UM)
+        self.distance.setRange(0.5, WIDEST_MIN_DISTANCE_UM)
         self.distance.setSingleStep(0.25)
         self.distance.setDecimals(2)
         self.distance.setSuffix(" µm")
