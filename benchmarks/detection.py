@@ -22,6 +22,7 @@ from napari_nucbudget.models.library import (
     model_folder,
     record_scores,
 )
+from napari_nucbudget.types.progress import result_of
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
@@ -45,12 +46,7 @@ def main() -> None:
         trained = {d.name for d in detector.card.training_data}
         for folder in label_sets_with_tests(Path(arguments.data)):
             steps = evaluate_detector(read_label_set(folder, splits=("test",)), detector)
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as end:
-                    scores = end.value
-                    break
+            scores = result_of(steps)
             if arguments.record:
                 record = score_record(scores, data=folder.name, split="test")
                 record_scores(model_folder(name), record)

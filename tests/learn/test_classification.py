@@ -17,6 +17,7 @@ from napari_nucbudget.types.classes import DEFAULT_CLASSES
 from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet
 from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.types.progress import result_of
 from napari_nucbudget.types.training import TrainConfig
 
 COLOURS = ((90, 50, 130), (20, 10, 60), (190, 60, 120))
@@ -67,14 +68,6 @@ def config():
     )
 
 
-def run(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
 def test_a_ladder_without_noise_and_cost_is_the_supervised_network(typed, nothing, config):
     bare = replace(config, noise=0.0, denoising_weight=0.0)
     networks = []
@@ -108,17 +101,17 @@ def test_unlabelled_rows_never_touch_the_supervised_term(typed, nothing, config)
 @pytest.mark.parametrize("method", ["supervised", "gamma-ladder"])
 def test_discs_of_three_colours_are_told_apart(typed, nothing, config, tmp_path, method):
     few = label_budget(typed, 12, seed=0)
-    run(fit(few, nothing, replace(config, method=method), out=tmp_path / "m", device="cpu"))
+    result_of(fit(few, nothing, replace(config, method=method), out=tmp_path / "m", device="cpu"))
     model = Classifier.load(tmp_path / "m", device="cpu")
     unseen = LabelSet((typed_image("x", "test", 77),), DEFAULT_CLASSES)
-    assert run(evaluate_classifier(unseen, model)).weighted_f1 > 0.9
+    assert result_of(evaluate_classifier(unseen, model)).weighted_f1 > 0.9
 
 
 def test_a_parent_is_trained_further(typed, nothing, config, tmp_path):
-    run(fit(typed, nothing, config, out=tmp_path / "parent", device="cpu"))
+    result_of(fit(typed, nothing, config, out=tmp_path / "parent", device="cpu"))
     parent = Classifier.load(tmp_path / "parent", device="cpu")
     still = replace(config, method="fine-tune", steps=2, learning_rate=1e-12)
-    run(fit(typed, nothing, still, out=tmp_path / "child", parent=parent, device="cpu"))
+    result_of(fit(typed, nothing, still, out=tmp_path / "child", parent=parent, device="cpu"))
     child = Classifier.load(tmp_path / "child", device="cpu")
     assert child.card.parent == "parent"
     torch.testing.assert_close(child.network.state_dict(), parent.network.state_dict())
@@ -126,18 +119,18 @@ def test_a_parent_is_trained_further(typed, nothing, config, tmp_path):
 
 def test_validation_labels_calibrate_and_score(typed, config, tmp_path):
     held = LabelSet((typed_image("v", "validation", 5),), DEFAULT_CLASSES)
-    run(fit(typed, held, config, out=tmp_path / "m", device="cpu"))
+    result_of(fit(typed, held, config, out=tmp_path / "m", device="cpu"))
     card = Classifier.load(tmp_path / "m", device="cpu").card
     assert card.temperature > 0
     assert card.scores[0].metrics["weighted_f1"] > 0.8
 
 
 def test_typing_keeps_places_ids_and_scores(typed, nothing, config, tmp_path):
-    run(fit(typed, nothing, config, out=tmp_path / "m", device="cpu"))
+    result_of(fit(typed, nothing, config, out=tmp_path / "m", device="cpu"))
     model = Classifier.load(tmp_path / "m", device="cpu")
     image = typed.images[0]
     before = Nuclei.from_points(image.nuclei.yx, score=0.4, origin="x", id=100 + np.arange(25))
-    after = run(iter_classify(image.source, before, model))
+    after = result_of(iter_classify(image.source, before, model))
     np.testing.assert_array_equal(after.yx, before.yx)
     np.testing.assert_array_equal(after.id, before.id)
     np.testing.assert_allclose(after.prob.sum(axis=1), 1, atol=1e-5)

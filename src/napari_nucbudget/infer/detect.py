@@ -20,7 +20,7 @@ from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.models.device import is_out_of_memory
 from napari_nucbudget.types.image import ArraySource, ImageSource, Region, check_mpp
 from napari_nucbudget.types.nuclei import Nuclei
-from napari_nucbudget.types.progress import Progress
+from napari_nucbudget.types.progress import Progress, result_of
 from napari_nucbudget.types.score_map import ScoreMap
 
 __all__ = [
@@ -255,11 +255,7 @@ def detect(
         tile=tile,
     )
     try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        result: Detection = end.value
-        return result.nuclei
+        return result_of(steps).nuclei
     finally:
         if isinstance(image, (str, os.PathLike)) and hasattr(source, "close"):
             source.close()

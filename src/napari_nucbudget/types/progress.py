@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "result_of"]
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -19,3 +23,13 @@ class Progress:
     @property
     def fraction(self) -> float:
         return self.done / self.total if self.total else 1.0
+
+
+def result_of(steps: Generator[Any, None, Result]) -> Result:
+    """What a generator of reports returns; the reports are not looked at."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
