@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from napari_nucbudget.infer.detect import SCORE_FLOOR, Detection, detect, iter_detect, peaks
+from napari_nucbudget.infer.detect import SCORE_FLOOR, detect, iter_detect, peaks
 from napari_nucbudget.infer.model_grid import ModelGrid
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.nuclei import Nuclei
-from napari_nucbudget.types.progress import Progress
+from tests.reports import collect
 
 MPP = 0.55
 REGION = Region(21, 33, 90, 101)
@@ -23,15 +23,6 @@ REGION = Region(21, 33, 90, 101)
 
 def places(nuclei: Nuclei) -> list[tuple[float, float]]:
     return [tuple(p) for p in nuclei.yx.tolist()]
-
-
-def run(steps: Generator[Progress, None, Detection]) -> tuple[list[Progress], Detection]:
-    reports = []
-    while True:
-        try:
-            reports.append(next(steps))
-        except StopIteration as end:
-            return reports, end.value
 
 
 def dotted(shape: tuple[int, int], yx: NDArray[Any], sigma: float = 1.5) -> NDArray[np.uint8]:
@@ -136,7 +127,7 @@ def test_peaks_of_the_kept_map_are_those_of_running_anew(
     tiny_detector: Detector, speckles: NDArray[np.uint8], region: Region | None, distance: float
 ) -> None:
     source = ArraySource(speckles, mpp=0.5)
-    _, kept = run(iter_detect(source, tiny_detector, region=region, tile=48, keep_map=True))
+    _, kept = collect(iter_detect(source, tiny_detector, region=region, tile=48, keep_map=True))
     assert kept.score_map is not None
     live = peaks(kept.score_map, tiny_detector, mpp=0.5, min_distance_um=distance)
     anew = detect(
@@ -153,7 +144,7 @@ def test_the_kept_map_is_the_whole_map_put_together(
 ) -> None:
     source = ArraySource(speckles, mpp=0.5)
     maps = [
-        run(iter_detect(source, double_detector, tile=t, keep_map=True))[1].score_map
+        collect(iter_detect(source, double_detector, tile=t, keep_map=True))[1].score_map
         for t in (4096, tile)
     ]
     assert maps[0] is not None
@@ -166,8 +157,8 @@ def test_a_regions_map_is_a_window_of_the_whole_map(
     tiny_detector: Detector, speckles: NDArray[np.uint8]
 ) -> None:
     source = ArraySource(speckles, mpp=MPP)
-    _, all_of_it = run(iter_detect(source, tiny_detector, keep_map=True))
-    _, part = run(iter_detect(source, tiny_detector, region=REGION, tile=32, keep_map=True))
+    _, all_of_it = collect(iter_detect(source, tiny_detector, keep_map=True))
+    _, part = collect(iter_detect(source, tiny_detector, region=REGION, tile=32, keep_map=True))
     assert all_of_it.score_map is not None
     assert part.score_map is not None
     y, x = part.score_map.origin
@@ -181,13 +172,13 @@ def test_a_regions_map_is_a_window_of_the_whole_map(
 def test_no_map_is_kept_unless_asked_for(
     tiny_detector: Detector, speckles: NDArray[np.uint8]
 ) -> None:
-    assert run(iter_detect(ArraySource(speckles, mpp=MPP), tiny_detector))[1].score_map is None
+    assert collect(iter_detect(ArraySource(speckles, mpp=MPP), tiny_detector))[1].score_map is None
 
 
 def test_progress_ends_at_the_whole_and_counts_the_nuclei(
     tiny_detector: Detector, speckles: NDArray[np.uint8]
 ) -> None:
-    reports, result = run(iter_detect(ArraySource(speckles, mpp=MPP), tiny_detector, tile=64))
+    reports, result = collect(iter_detect(ArraySource(speckles, mpp=MPP), tiny_detector, tile=64))
     assert len(reports) == 9
     assert [r.done for r in reports] == sorted(r.done for r in reports)
     assert reports[-1].fraction == 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,26 +13,17 @@ from scipy.ndimage import gaussian_filter
 from napari_nucbudget.errors import (
     DeviceError,
 )
-from napari_nucbudget.infer.detect import Detection, detect, iter_detect
+from napari_nucbudget.infer.detect import detect, iter_detect
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.types.image import ArraySource, Level, Region
 from napari_nucbudget.types.nuclei import Nuclei
-from napari_nucbudget.types.progress import Progress
+from tests.reports import collect
 
 MPP = 0.55
 
 
 def places(nuclei: Nuclei) -> list[tuple[float, float]]:
     return [tuple(p) for p in nuclei.yx.tolist()]
-
-
-def run(steps: Generator[Progress, None, Detection]) -> tuple[list[Progress], Detection]:
-    reports = []
-    while True:
-        try:
-            reports.append(next(steps))
-        except StopIteration as end:
-            return reports, end.value
 
 
 class EndlessSource:
@@ -110,7 +101,7 @@ def test_the_kept_map_is_whole_although_memory_ran_out(
     source = ArraySource(blobs(), mpp=MPP)
     region = Region(50, 60, 400, 500)
     maps = [
-        run(iter_detect(source, detector, region=region, keep_map=True))[1].score_map
+        collect(iter_detect(source, detector, region=region, keep_map=True))[1].score_map
         for detector in (darkness(), darkness(largest=250))
     ]
     assert maps[0] is not None

@@ -13,6 +13,7 @@ from napari_nucbudget.infer.detect import SCORE_FLOOR, detect
 from napari_nucbudget.infer.propose import iter_propose
 from napari_nucbudget.types.card import InputSpec, ModelCard
 from napari_nucbudget.types.image import ArraySource, Region
+from tests.reports import collect
 
 CARD = ModelCard(
     name="noise",
@@ -50,12 +51,7 @@ def run(detector, **arguments):
         tile=64,
         **arguments,
     )
-    reports = []
-    while True:
-        try:
-            reports.append(next(steps))
-        except StopIteration as end:
-            return reports, end.value
+    return collect(steps)
 
 
 @pytest.mark.parametrize("distance", [1.0, 2.0, 5.0, 12.0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -14,22 +14,13 @@ from napari_nucbudget.infer.detect import Detection, detect, iter_detect
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.nuclei import Nuclei
-from napari_nucbudget.types.progress import Progress
+from tests.reports import collect
 
 MPP = 0.55
 
 
 def places(nuclei: Nuclei) -> list[tuple[float, float]]:
     return [tuple(p) for p in nuclei.yx.tolist()]
-
-
-def run(steps: Generator[Progress, None, Detection]) -> tuple[list[Progress], Detection]:
-    reports = []
-    while True:
-        try:
-            reports.append(next(steps))
-        except StopIteration as end:
-            return reports, end.value
 
 
 REGION = Region(21, 33, 90, 101)
@@ -45,7 +36,7 @@ def whole(
         steps = iter_detect(
             ArraySource(speckles, mpp=mpp), double_detector, region=region, threshold=0.1, tile=4096
         )
-        reports, results[mpp, region] = run(steps)
+        reports, results[mpp, region] = collect(steps)
         assert len(reports) == 1
     return results
 
@@ -65,7 +56,7 @@ def test_tiled_equals_whole(
     steps = iter_detect(
         ArraySource(speckles, mpp=mpp), double_detector, region=region, threshold=0.1, tile=tile
     )
-    _, tiled = run(steps)
+    _, tiled = collect(steps)
     expected = whole[mpp, region].nuclei
     assert len(expected) > 15
     assert np.array_equal(tiled.nuclei.yx, expected.yx)

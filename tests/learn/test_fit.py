@@ -10,15 +10,7 @@ from napari_nucbudget.errors import ConfigError, OutputError, TrainingError
 from napari_nucbudget.learn.fit import fit
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.types.training import TrainConfig
-
-
-def run(steps):
-    reports = []
-    while True:
-        try:
-            reports.append(next(steps))
-        except StopIteration as end:
-            return reports, end.value
+from tests.reports import collect
 
 
 def weights(folder):
@@ -27,27 +19,27 @@ def weights(folder):
 
 def test_two_runs_with_one_seed_give_equal_weights(train_set, validation_set, quick, tmp_path):
     for name in ("a", "b"):
-        run(fit(train_set, validation_set, quick, out=tmp_path / name, device="cpu"))
+        collect(fit(train_set, validation_set, quick, out=tmp_path / name, device="cpu"))
     a, b = weights(tmp_path / "a"), weights(tmp_path / "b")
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
 def test_another_seed_gives_other_weights(train_set, validation_set, quick, tmp_path):
-    run(fit(train_set, validation_set, quick, out=tmp_path / "a", device="cpu"))
+    collect(fit(train_set, validation_set, quick, out=tmp_path / "a", device="cpu"))
     other = replace(quick, seed=1)
-    run(fit(train_set, validation_set, other, out=tmp_path / "b", device="cpu"))
+    collect(fit(train_set, validation_set, other, out=tmp_path / "b", device="cpu"))
     assert not torch.equal(
         weights(tmp_path / "a")["conv1.weight"], weights(tmp_path / "b")["conv1.weight"]
     )
 
 
 def test_a_resumed_run_ends_as_an_uninterrupted_one(train_set, validation_set, quick, tmp_path):
-    run(fit(train_set, validation_set, quick, out=tmp_path / "whole", device="cpu"))
+    collect(fit(train_set, validation_set, quick, out=tmp_path / "whole", device="cpu"))
     steps = fit(train_set, validation_set, quick, out=tmp_path / "cut", device="cpu")
     next(steps)
     steps.close()
     resumed = fit(train_set, validation_set, quick, out=tmp_path / "cut", device="cpu", resume=True)
-    reports, finished = run(resumed)
+    reports, finished = collect(resumed)
     assert [r.step for r in reports] == [4]
     assert [r.step for r in finished.reports] == [2, 4]
     a, b = weights(tmp_path / "whole"), weights(tmp_path / "cut")
@@ -66,13 +58,13 @@ def test_the_loss_falls_and_the_discs_are_found(train_set, validation_set, tmp_p
     config = TrainConfig(
         steps=60, steps_per_epoch=30, crop=64, precision="float32", learning_rate=4e-3, threads=1
     )
-    reports, finished = run(fit(train_set, validation_set, config, out=tmp_path / "m"))
+    reports, finished = collect(fit(train_set, validation_set, config, out=tmp_path / "m"))
     assert reports[-1].loss["total"] < 0.6 * reports[0].loss["total"]
     assert max(r.score for r in finished.reports) > 0.9
 
 
 def test_the_card_says_what_the_weights_saw(train_set, validation_set, quick, tmp_path):
-    run(fit(train_set, validation_set, quick, out=tmp_path / "mine", device="cpu"))
+    collect(fit(train_set, validation_set, quick, out=tmp_path / "mine", device="cpu"))
     card = Detector.load(tmp_path / "mine", device="cpu").card
     assert card.name == "mine"
     (seen,) = card.training_data
@@ -88,7 +80,7 @@ def test_the_card_says_what_the_weights_saw(train_set, validation_set, quick, tm
 def test_the_trained_network_is_table_one_without_normalisation(
     train_set, validation_set, quick, tmp_path
 ):
-    run(fit(train_set, validation_set, quick, out=tmp_path / "m", device="cpu"))
+    collect(fit(train_set, validation_set, quick, out=tmp_path / "m", device="cpu"))
     detector = Detector.load(tmp_path / "m", device="cpu")
     assert sum(p.numel() for p in detector.network.parameters()) == 279_777
     assert not list(detector.network.buffers())
@@ -108,7 +100,7 @@ def test_a_patient_on_both_sides_is_refused(train_set, validation_set, quick, tm
 
 
 def test_a_folder_with_a_run_is_not_overwritten(train_set, validation_set, quick, tmp_path):
-    run(fit(train_set, validation_set, quick, out=tmp_path / "m", device="cpu"))
+    collect(fit(train_set, validation_set, quick, out=tmp_path / "m", device="cpu"))
     before = (tmp_path / "m" / "weights.safetensors").read_bytes()
     with pytest.raises(OutputError, match="--resume"):
         next(fit(train_set, validation_set, quick, out=tmp_path / "m", device="cpu"))
@@ -138,7 +130,7 @@ def test_resuming_nothing_says_so(train_set, validation_set, quick, tmp_path):
 def test_a_loss_that_is_no_number_at_once_is_an_error(train_set, validation_set, quick, tmp_path):
     wild = replace(quick, learning_rate=1e30, warmup=0.0, clip_norm=1e30, batch_norm=False)
     with pytest.raises(TrainingError, match=r"not a number before .* Lower learning_rate"):
-        run(fit(train_set, validation_set, wild, out=tmp_path / "m", device="cpu"))
+        collect(fit(train_set, validation_set, wild, out=tmp_path / "m", device="cpu"))
 
 
 def test_a_loss_that_becomes_no_number_keeps_the_best(
@@ -155,7 +147,7 @@ def test_a_loss_that_becomes_no_number_keeps_the_best(
         return {"total": terms["total"] * float("nan")} if len(calls) > 2 else terms
 
     monkeypatch.setattr(DetectionMethod, "loss", fails_later)
-    reports, finished = run(fit(train_set, validation_set, quick, out=tmp_path / "m"))
+    reports, finished = collect(fit(train_set, validation_set, quick, out=tmp_path / "m"))
     assert finished.stopped == "nan"
     assert len(reports) == 1
     assert Detector.load(tmp_path / "m", device="cpu").card.curve[-1]["step"] == 2
@@ -171,16 +163,16 @@ def test_training_stops_where_validation_no_longer_improves(
         DetectionMethod, "validate", lambda self, network: (next(scores), {"threshold": 0.3})
     )
     config = replace(quick, steps=8, patience=2)
-    _, finished = run(fit(train_set, validation_set, config, out=tmp_path / "m"))
+    _, finished = collect(fit(train_set, validation_set, config, out=tmp_path / "m"))
     assert finished.stopped == "patience"
     assert [r.best_epoch for r in finished.reports] == [0, 0, 0]
 
 
 def test_a_parent_gives_its_weights_and_its_name(train_set, validation_set, quick, tmp_path):
-    run(fit(train_set, validation_set, quick, out=tmp_path / "parent", device="cpu"))
+    collect(fit(train_set, validation_set, quick, out=tmp_path / "parent", device="cpu"))
     parent = Detector.load(tmp_path / "parent", device="cpu")
     still = replace(quick, steps=2, learning_rate=1e-12)
-    run(fit(train_set, validation_set, still, out=tmp_path / "child", parent=parent))
+    collect(fit(train_set, validation_set, still, out=tmp_path / "child", parent=parent))
     child = Detector.load(tmp_path / "child", device="cpu")
     assert child.card.parent == "parent"
     torch.testing.assert_close(child.network.state_dict(), parent.network.state_dict())
