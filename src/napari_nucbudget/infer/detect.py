@@ -97,6 +97,7 @@ def iter_detect(
     min_distance_um: float | None = None,
     tile: int = 512,
     keep_map: bool = False,
+    floor: float = SCORE_FLOOR,
 ) -> Generator[Progress, None, Detection]:
     """Detect nuclei, yielding progress after every tile and returning a `Detection`.
 
@@ -120,6 +121,8 @@ def iter_detect(
         Side of a tile in model pixels; halved when memory runs out.
     keep_map : bool
         Keep the smoothed map of the region and a margin, 4 bytes per model pixel.
+    floor : float
+        Peaks below it are never kept; curves of precision and recall want it lower.
 
     Raises
     ------
@@ -143,7 +146,7 @@ def iter_detect(
     threshold = card.threshold if threshold is None else threshold
     if threshold is None or not 0 <= threshold <= 1:
         raise ConfigError(f"The threshold must lie in 0 .. 1, got {threshold!r}.")
-    floor = max(threshold, SCORE_FLOOR)
+    floor = max(threshold, floor)
     blur = gaussian_radius(sigma)
     # A peak is judged by its neighbours within the minimum distance, and refined by the next ones.
     halo = detector.halo + blur + math.ceil(distance) + 1
@@ -226,6 +229,7 @@ def detect(
     threshold: float | None = None,
     min_distance_um: float | None = None,
     tile: int = 512,
+    floor: float = SCORE_FLOOR,
 ) -> Nuclei:
     """Nuclei of an image: an array, a file or an `ImageSource`.
 
@@ -253,6 +257,7 @@ def detect(
         threshold=threshold,
         min_distance_um=min_distance_um,
         tile=tile,
+        floor=floor,
     )
     try:
         return result_of(steps).nuclei

@@ -17,6 +17,8 @@ from napari_nucbudget.types.scores import DetectionScores
 
 __all__ = ["PAPER_RADIUS_UM", "compare", "evaluate_detector", "score_record"]
 
+CURVE_FLOOR = 0.001
+"""Lowest score of a proposal that counts in a curve: all but the flat background."""
 PAPER_RADIUS_UM = 3.3
 """Section 3.1: a proposal within 6 px of a dot, at 0.55 µm/px, is a hit."""
 
@@ -24,9 +26,9 @@ PAPER_RADIUS_UM = 3.3
 def compare(image: AnnotatedImage, detector: Detector) -> ImageDetections:
     """Every proposal in the fields of a labelled image beside its dots, in µm.
 
-    Proposals go down to the score floor, so that curves can be drawn from them.
+    Proposals go down to `CURVE_FLOOR`, so that curves can be drawn from them.
     """
-    found = detect(image.source, detector, mpp=image.mpp, threshold=0.0)
+    found = detect(image.source, detector, mpp=image.mpp, threshold=0.0, floor=CURVE_FLOOR)
     inside = np.zeros(len(found), dtype=bool)
     for field in image.fields:
         inside |= field.contains(found.yx)

@@ -54,10 +54,10 @@ class TrainConfig:
     """Equation 1's alpha."""
     d_max_um: float = 4.4
     """Equation 1's d_max in µm (8 px at 0.55 µm/px)."""
-    smoothing_px: float = 1.8
+    smoothing_px: float = 1.5
     """Standard deviation of the Gaussian before peaks are sought, model pixels."""
-    min_distance_um: float = 2.2
-    """No two proposals lie closer (4 px at 0.55 µm/px)."""
+    min_distance_um: float = 1.8
+    """No two proposals lie closer (3.3 px at 0.55 µm/px)."""
     mpp: float = 0.55
     """Pixel size at which the network works, µm/px (section 3.1)."""
     stain_jitter: float = 0.1
