@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from napari_nucbudget.core.proximity import smooth
 from napari_nucbudget.infer.detect import SCORE_FLOOR, detect, iter_detect, peaks
 from napari_nucbudget.infer.model_grid import ModelGrid
 from napari_nucbudget.models.bundle import Detector
@@ -189,3 +191,38 @@ def test_the_origin_of_a_proposal_is_its_model(
     tiny_detector: Detector, speckles: NDArray[np.uint8]
 ) -> None:
     assert set(detect(speckles, tiny_detector, mpp=MPP).origin) == {"tiny"}
+
+
+def test_a_score_is_the_height_of_the_smoother_map(
+    tiny_detector: Detector, speckles: NDArray[np.uint8]
+) -> None:
+    card = tiny_detector.card.model_copy(
+        update={"smoothing_px": 0.6, "score_smoothing_px": 1.0, "min_distance_um": 1.7}
+    )
+    detector = replace(tiny_detector, card=card)
+    found = detect(speckles, detector, mpp=MPP, threshold=0.0)
+    raw = detector.proximity(speckles.astype(np.float32))
+    fine, calm = smooth(raw, 0.6), smooth(smooth(raw, 0.6), 0.8)  # 0.6² + 0.8² = 1.0²
+    pixel = np.floor(found.yx + 0.5).astype(int)
+    sure = (np.abs(found.yx - pixel) < 0.45).all(axis=1)  # which pixel the peak was is certain
+    rows, columns = pixel[sure].T
+    assert sure.sum() > 10
+    assert not np.allclose(fine[rows, columns], calm[rows, columns], rtol=1e-3)
+    np.testing.assert_allclose(
+        found.score[sure], np.clip(calm[rows, columns], 0, 1), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_peaks_of_the_kept_map_have_the_scores_of_running_anew(
+    tiny_detector: Detector, speckles: NDArray[np.uint8]
+) -> None:
+    card = tiny_detector.card.model_copy(update={"smoothing_px": 0.6, "score_smoothing_px": 2.0})
+    detector = replace(tiny_detector, card=card)
+    region = Region(20, 30, 60, 70)
+    source = ArraySource(speckles, mpp=MPP)
+    _, kept = collect(iter_detect(source, detector, region=region, threshold=0.0, keep_map=True))
+    assert kept.score_map is not None
+    live = peaks(kept.score_map, detector, mpp=MPP, min_distance_um=3.0)
+    anew = detect(source, detector, region=region, threshold=0.0, min_distance_um=3.0)
+    np.testing.assert_allclose(live.yx, anew.yx, atol=1e-3)
+    np.testing.assert_allclose(live.score, anew.score, atol=1e-5)

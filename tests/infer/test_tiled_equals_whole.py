@@ -127,3 +127,15 @@ def test_tiled_equals_whole_where_only_smoothing_reaches_beyond_a_tile(
     one = detect(speckles, detector, mpp=MPP, threshold=0.1, tile=4096)
     assert len(one) > 10
     assert places(detect(speckles, detector, mpp=MPP, threshold=0.1, tile=tile)) == places(one)
+
+
+@pytest.mark.parametrize("tile", [23, 64])
+def test_tiled_equals_whole_where_scores_come_from_a_smoother_map(
+    darkness: Callable[..., Detector], speckles: NDArray[np.uint8], tile: int
+) -> None:
+    detector = darkness({"smoothing_px": 0.7, "score_smoothing_px": 3.0, "min_distance_um": 0.6})
+    one = detect(speckles, detector, mpp=MPP, threshold=0.1, tile=4096)
+    tiled = detect(speckles, detector, mpp=MPP, threshold=0.1, tile=tile)
+    assert len(one) > 10
+    assert places(tiled) == places(one)
+    np.testing.assert_array_equal(tiled.score, one.score)

@@ -18,6 +18,7 @@ from napari_nucbudget.errors import ConfigError, DeviceError, PixelSizeError
 from napari_nucbudget.infer.model_grid import ModelGrid
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.models.device import is_out_of_memory
+from napari_nucbudget.types.card import ModelCard
 from napari_nucbudget.types.image import ArraySource, ImageSource, Region, check_mpp
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import Progress, result_of
@@ -33,6 +34,8 @@ __all__ = [
     "peaks",
 ]
 
+CANDIDATE_FLOOR = 0.001
+"""Height on the map below which a local maximum is flat background."""
 SCORE_FLOOR = 0.01
 """Proposals below this score are never kept, whatever the threshold."""
 SMALLEST_TILE = 64
@@ -71,12 +74,28 @@ def peaks(
     """
     card = detector.card
     distance = _min_distance(detector, min_distance_um)
-    found = local_maxima(score_map.values, min_distance=distance, threshold=SCORE_FLOOR)
+    found = _scored_peaks(score_map.values, card, distance, SCORE_FLOOR)
     level0 = score_map.to_level0(found.yx)
     own = np.ones(len(level0), dtype=bool)
     if score_map.region is not None:
         own = score_map.region.contains(level0)
     return Nuclei.from_points(level0[own], score=np.clip(found.height[own], 0, 1), origin=card.name)
+
+
+def _score_blur(card: ModelCard) -> float:
+    """Standard deviation of the Gaussian from the map of peaks to the map of scores."""
+    fine = card.smoothing_px or 0.0
+    coarse = fine if card.score_smoothing_px is None else card.score_smoothing_px
+    return math.sqrt(max(0.0, coarse**2 - fine**2))
+
+
+def _scored_peaks(smoothed: NDArray[Any], card: ModelCard, distance: float, floor: float) -> Peaks:
+    """Peaks of the map whose score, the height of the calmer map there, reaches `floor`."""
+    seen = local_maxima(smoothed, min_distance=distance, threshold=min(CANDIDATE_FLOOR, floor))
+    calm = smooth(smoothed, _score_blur(card))
+    score = calm[seen.pixel[:, 0], seen.pixel[:, 1]].astype(np.float32)
+    keep = score >= np.float32(floor)
+    return Peaks(seen.pixel[keep], seen.yx[keep], score[keep])
 
 
 def _min_distance(detector: Detector, min_distance_um: float | None) -> float:
@@ -102,7 +121,7 @@ def iter_detect(
     """Detect nuclei, yielding progress after every tile and returning a `Detection`.
 
     Tiles give the same nuclei as the image as a whole: each is read with a
-    halo of receptive-field radius, smoothing radius and minimum distance, and
+    halo of receptive-field radius, smoothing radii and minimum distance, and
     owns the peaks whose pixel lies in its core.
 
     Parameters
@@ -149,7 +168,7 @@ def iter_detect(
     floor = max(threshold, floor)
     blur = gaussian_radius(sigma)
     # A peak is judged by its neighbours within the minimum distance, and refined by the next ones.
-    halo = detector.halo + blur + math.ceil(distance) + 1
+    halo = detector.halo + blur + max(math.ceil(distance) + 1, gaussian_radius(_score_blur(card)))
     kept = None
     if keep_map:
         margin = math.ceil(WIDEST_MIN_DISTANCE_UM / card.input.mpp) + 1
@@ -178,7 +197,7 @@ def iter_detect(
             core, read = piece.core, piece.read
             inner = Region(core.y - read.y, core.x - read.x, core.height, core.width)
             kept[core.shifted(-window.y, -window.x).slices] = smoothed[inner.slices]
-        seen = local_maxima(smoothed, min_distance=distance, threshold=floor)
+        seen = _scored_peaks(smoothed, card, distance, floor)
         place = (piece.read.y, piece.read.x)
         own = piece.core.contains(seen.pixel + place)
         found.append(Peaks(seen.pixel[own] + place, seen.yx[own] + place, seen.height[own]))

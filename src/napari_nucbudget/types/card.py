@@ -73,6 +73,9 @@ class ModelCard(_Frozen):
     threshold: float | None = Field(default=None, ge=0, le=1)
     min_distance_um: float | None = Field(default=None, gt=0)
     smoothing_px: float | None = Field(default=None, ge=0)
+    """Gaussian on the map before peaks are sought, model pixels."""
+    score_smoothing_px: float | None = Field(default=None, ge=0)
+    """Gaussian on the map whose height at a peak is its score; None: the same as for peaks."""
     alpha: float | None = None
     d_max_um: float | None = None
     temperature: float | None = Field(default=None, gt=0)

@@ -54,8 +54,10 @@ class TrainConfig:
     """Equation 1's alpha."""
     d_max_um: float = 4.4
     """Equation 1's d_max in µm (8 px at 0.55 µm/px)."""
-    smoothing_px: float = 1.5
+    smoothing_px: float = 1.0
     """Standard deviation of the Gaussian before peaks are sought, model pixels."""
+    score_smoothing_px: float = 1.8
+    """The same for the map whose height at a peak is its score: peaks want detail, ranking calm."""
     min_distance_um: float = 1.8
     """No two proposals lie closer (3.3 px at 0.55 µm/px)."""
     mpp: float = 0.55

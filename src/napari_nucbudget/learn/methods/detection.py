@@ -142,6 +142,7 @@ class DetectionMethod:
             threshold=0.3,
             min_distance_um=config.min_distance_um,
             smoothing_px=config.smoothing_px,
+            score_smoothing_px=config.score_smoothing_px,
             alpha=config.alpha,
             d_max_um=config.d_max_um,
         )
