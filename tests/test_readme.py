@@ -21,10 +21,6 @@ BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 NOT_RUN = ("# setup\n", "# needs your own labels\n")
 """First lines of the blocks that make the environment or need data of the reader's."""
 
-needs_models = pytest.mark.skipif(
-    "nuclei-fcn" not in list_models(), reason="the shipped models are not in this checkout"
-)
-
 
 def blocks(language: str) -> list[str]:
     return [code for kind, code in BLOCKS if kind == language and not code.startswith(NOT_RUN)]
@@ -54,7 +50,6 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@needs_models
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash on this machine")
 @pytest.mark.parametrize("code", blocks("bash"))
 def test_every_command_of_the_tour_runs(code: str, folder: Path) -> None:
@@ -65,7 +60,6 @@ def test_every_command_of_the_tour_runs(code: str, folder: Path) -> None:
     assert "nuclei-fcn" in done.stdout
 
 
-@needs_models
 @pytest.mark.parametrize("code", blocks("python"))
 def test_the_python_of_the_tour_runs(code: str, folder: Path) -> None:
     done = run([sys.executable, "-W", "error", "-c", code], folder)

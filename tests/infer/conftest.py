@@ -12,7 +12,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from napari_nucbudget.errors import UnknownNameError
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.models.library import load_detector
 
@@ -58,7 +57,4 @@ def double_detector(detector_with: Callable[..., Detector]) -> Detector:
 
 @pytest.fixture(scope="session")
 def real_detector() -> Detector:
-    try:
-        return load_detector("nuclei-fcn", device="cpu")
-    except UnknownNameError:
-        pytest.skip("this checkout holds no weights of nuclei-fcn")
+    return load_detector("nuclei-fcn", device="cpu")

@@ -58,6 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
         With 2 after a user's error, 130 after Ctrl+C.
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    # What it logs of damaged files, our own errors say.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         app(arguments, prog_name="nucbudget", standalone_mode=False)
     except NucbudgetError as error:
