@@ -11,6 +11,7 @@ import pytest
 from qtpy.QtCore import Qt, QTimer
 
 from napari_nucbudget.errors import DeviceError
+from napari_nucbudget.ui import detect_widget
 from napari_nucbudget.ui.jobs import THREAD_NAME, Job, in_words
 
 
@@ -43,25 +44,34 @@ def test_an_unknown_model_folder_is_said_in_the_dock(dock, tmp_path):
     assert "is not a model folder" in dock.widget.error.text()
 
 
-def test_the_window_answers_while_a_run_computes(dock_with_image, detector, qtbot):
+def test_the_window_answers_while_a_run_computes(dock_with_image, detector, monkeypatch):
     dock = dock_with_image
+    monkeypatch.setattr(detect_widget, "CPU_TILE", 64)
+
+    square = np.ones((400, 400))
 
     def busy(rgb):
-        end = time.perf_counter() + 1.2
-        while time.perf_counter() < end:  # holds the interpreter as badly as plain Python can
+        end = time.perf_counter() + 0.1
+        while time.perf_counter() < end:  # like a network: long products, a little Python between
+            square @ square
             sum(range(2000))
         return np.zeros(rgb.shape[:2], np.float32)
 
     detector.proximity = busy
-    ticks = [time.perf_counter()]
+    ticks = []
+
+    def tick():
+        if dock.widget.job.running:  # drawing the points afterwards is napari's own time
+            ticks.append(time.perf_counter())
+
     timer = QTimer()
-    timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
+    timer.timeout.connect(tick)
     timer.start(20)
     dock.widget.form.scope.setCurrentText("Whole image")
     dock.run()
     timer.stop()
     assert len(ticks) > 5
-    assert max(np.diff(ticks)) < 1.0
+    assert max(np.diff(ticks)) < 0.5
 
 
 def test_progress_shows_how_much_is_done_and_how_many_were_found(dock_with_image, detector):
