@@ -2,7 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-SAMPLE := sample_data/drawn_biopsy.ome.tif
 
 .DEFAULT_GOAL := help
 .PHONY: help demo app test check format bench paper samples screenshots figures clean
@@ -23,7 +22,7 @@ demo: $(READY)  ## Detect nuclei in the sample image: table, overlay and score i
 	$(BIN)/nucbudget demo
 
 app: $(READY)  ## Open napari with the sample image and the dock "Detect nuclei"
-	$(BIN)/napari $(SAMPLE) -w napari-nucbudget "Detect nuclei"
+	$(BIN)/python -m napari_nucbudget.ui.app
 
 test: check  ## All checks, then all tests
 	@.ci/tests

@@ -8,6 +8,11 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt, QTimer
 
+from napari_nucbudget.io.formats.csv import write_points_csv
+from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.ui.app import lay_out
+from napari_nucbudget.ui.detect_widget import DetectWidget
+
 
 @pytest.fixture
 def plugin_viewer(make_napari_viewer):
@@ -47,3 +52,17 @@ def test_the_dock_is_in_the_menus_layers_annotate(plugin_viewer):
 
     menu = get_app_model().menus.get_menu("napari/layers/annotate")
     assert "napari-nucbudget.detect" in [getattr(item.command, "id", "") for item in menu]
+
+
+def test_the_demos_window_shows_the_sample_with_its_pixel_size_and_the_proposals(
+    plugin_viewer, tmp_path
+):
+    nuclei = Nuclei.from_points([[100, 200], [300, 50]], score=0.4, origin="nuclei-fcn")
+    table = write_points_csv(tmp_path / "p.csv", nuclei, mpp=0.5, image="drawn_biopsy.ome.tif")
+    lay_out(plugin_viewer, table)
+    points = plugin_viewer.layers[-1]
+    np.testing.assert_array_equal(points.data, nuclei.yx)
+    np.testing.assert_array_equal(points.scale, [0.5, 0.5])
+    (dock,) = plugin_viewer.window._qt_window.findChildren(DetectWidget)
+    assert dock.form.pixel_size() == 0.5
+    assert dock.detect.isEnabled()

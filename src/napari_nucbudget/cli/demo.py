@@ -67,7 +67,7 @@ def demo(
             f"picture: {picture}\ntable:   {table}"
         )
     if viewer or (viewer is None and _has_screen()):
-        _open_viewer(image)
+        _open_viewer(out / "drawn_biopsy.nuclei.csv")
 
 
 def _has_screen() -> bool:
@@ -76,11 +76,10 @@ def _has_screen() -> bool:
     )
 
 
-def _open_viewer(image: Path) -> None:
-    """napari with the image and the dock, in a process of its own."""
+def _open_viewer(points: Path) -> None:
+    """napari with the sample, the proposals and the dock, in a process of its own."""
     if find_spec("napari") is None:
         raise ConfigError(
             "napari is not installed; install napari-nucbudget[gui] to see the viewer."
         )
-    command = [sys.executable, "-m", "napari", "--with", "napari-nucbudget", "Detect nuclei"]
-    subprocess.run([*command, "--", str(image)], check=False)
+    subprocess.run([sys.executable, "-m", "napari_nucbudget.ui.app", str(points)], check=False)
