@@ -31,7 +31,9 @@ def main() -> None:
     import napari
 
     viewer = napari.Viewer()
+    viewer.window.resize(1600, 1000)
     lay_out(viewer, Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    viewer.scene.camera.zoom *= 3  # close enough to see nuclei, not only dots
     napari.run()
 
 
