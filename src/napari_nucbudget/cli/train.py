@@ -17,18 +17,22 @@ if TYPE_CHECKING:
 
 __all__ = ["train_classifier", "train_detector"]
 
+Data = Annotated[list[Path], typer.Option(help="Label set folder; may be given repeatedly.")]
+ModelFolder = Annotated[Path, typer.Option(help="Folder for the model.")]
+Settings = Annotated[Path | None, typer.Option(help="TOML or JSON file of settings.")]
+ModelName = Annotated[str | None, typer.Option(help="The model's name; default the folder's.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
+
 
 def train_detector(
-    data: Annotated[list[Path], typer.Option(help="Label set folder; may be given repeatedly.")],
-    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    data: Data,
+    out: ModelFolder,
     parent: Annotated[str | None, typer.Option(help="Start from this model's weights.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML or JSON file of settings.")] = None,
+    config: Settings = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights and crops.")] = None,
-    name: Annotated[
-        str | None, typer.Option(help="The model's name; default the folder's.")
-    ] = None,
+    name: ModelName = None,
     device: Device = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a detector on dots, from scratch or from a parent model."""
@@ -57,8 +61,8 @@ def train_detector(
 
 
 def train_classifier(
-    data: Annotated[list[Path], typer.Option(help="Label set folder; may be given repeatedly.")],
-    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    data: Data,
+    out: ModelFolder,
     method: Annotated[
         str, typer.Option(help="supervised, fine-tune or gamma-ladder.")
     ] = "gamma-ladder",
@@ -70,13 +74,11 @@ def train_classifier(
         list[Path] | None,
         typer.Option(help="Images whose detected nuclei are learnt from without labels."),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML or JSON file of settings.")] = None,
+    config: Settings = None,
     seed: Annotated[int | None, typer.Option(help="Seed of labels, weights and crops.")] = None,
-    name: Annotated[
-        str | None, typer.Option(help="The model's name; default the folder's.")
-    ] = None,
+    name: ModelName = None,
     device: Device = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier of nucleus types on the dots that have a class.
