@@ -15,6 +15,7 @@ DETECTORS = Registry(
 CLASSIFIERS = Registry(
     "classifier network",
     {
+        "context-cnn": "napari_nucbudget.nets.context_cnn:ContextCnn",
         "patch-cnn": "napari_nucbudget.nets.patch_cnn:PatchCnn",
     },
 )

@@ -102,12 +102,12 @@ class GammaLadder(nn.Module):
         """
         h = _corrupt(x, noise, generator)
         for name in self.layers[:-1]:
-            z, _, _ = _normalise(getattr(self, name)(h), groups)
-            h = F.relu(_corrupt(z, noise, generator) + _channels(self._beta(name), z))
-            h = F.max_pool2d(h, 2) if name.startswith("conv") else h
-            h = h.flatten(1) if name == "conv2" else h
-        z, mean, std = _normalise(self.dense3(h), groups)
-        z = _corrupt(z, noise, generator)
+            z = _normalise(getattr(self, name)(h), groups)
+            h = self._activated(name, _corrupt(z, noise, generator))
+        z = self.dense3(h)
+        last = z[-groups[-1] :]
+        mean, std = last.mean(0), (last.var(0, unbiased=False) + EPSILON).sqrt()
+        z = _corrupt(_normalise(z, groups), noise, generator)
         return Pass(self.gamma * (z + self._beta("dense3")), z, mean, std)
 
     def denoise(self, corrupted: Pass, rows: slice) -> Tensor:
@@ -116,7 +116,7 @@ class GammaLadder(nn.Module):
         ``mu(u) = a1 sigmoid(a2 u + a3) + a4 u + a5``, v(u) alike with a6 .. a10,
         ``z_est = (z - mu) v + mu``; u is the batch-normalised softmax.
         """
-        u, _, _ = _normalise(F.softmax(corrupted.logits[rows], dim=1), (len(corrupted.z[rows]),))
+        u = _normalise(F.softmax(corrupted.logits[rows], dim=1), (len(corrupted.z[rows]),))
         a1, a2, a3, a4, a5, a6, a7, a8, a9, a10 = self.combinator
         mu = a1 * torch.sigmoid(a2 * u + a3) + a4 * u + a5
         v = a6 * torch.sigmoid(a7 * u + a8) + a9 * u + a10
@@ -140,10 +140,8 @@ class GammaLadder(nn.Module):
             axes = (0, 2, 3) if z.ndim == 4 else (0,)
             getattr(self, f"mean_{name}").copy_(z.mean(axes))
             getattr(self, f"var_{name}").copy_(z.var(axes, unbiased=False))
-            z, _, _ = _normalise(z, (len(z),))
-            h = F.relu(z + _channels(self._beta(name), z))
-            h = F.max_pool2d(h, 2) if name.startswith("conv") else h
-            h = h.flatten(1) if name == "conv2" else h
+            z = _normalise(z, (len(z),))
+            h = self._activated(name, z)
 
     def folded(self) -> PatchCnn:
         """Plain patch CNN with the same predictions, statistics and shifts in its biases."""
@@ -162,6 +160,13 @@ class GammaLadder(nn.Module):
                 target.bias.copy_(bias)
         return plain.to(self.gamma.device)
 
+    def _activated(self, name: str, z: Tensor) -> Tensor:
+        """ReLU of z + beta, pooled; the maximum is taken first, which is the same and cheaper."""
+        if name.startswith("conv"):
+            z = F.max_pool2d(z, 2)
+        h = F.relu(z + _channels(self._beta(name), z))
+        return h.flatten(1) if name == "conv2" else h
+
     def _beta(self, name: str) -> Tensor:
         beta: Tensor = getattr(self, f"beta_{name}")
         return beta
@@ -178,12 +183,10 @@ def _corrupt(x: Tensor, noise: float, generator: torch.Generator | None) -> Tens
     return x + noise * torch.randn(x.shape, generator=generator).to(x)
 
 
-def _normalise(z: Tensor, groups: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows of mean 0 and variance 1 within each group; mean and std of the last group."""
-    axes = (0, 2, 3) if z.ndim == 4 else (0,)
-    parts = []
-    mean = std = z.new_zeros(0)
-    for rows in torch.split(z, list(groups)):
-        mean, std = rows.mean(axes), (rows.var(axes, unbiased=False) + EPSILON).sqrt()
-        parts.append((rows - _channels(mean, z)) / _channels(std, z))
-    return torch.cat(parts), mean, std
+def _normalise(z: Tensor, groups: tuple[int, ...]) -> Tensor:
+    """Rows of mean 0 and variance 1 within each group, channel by channel."""
+    parts = [
+        F.batch_norm(rows, None, None, training=True, eps=EPSILON)
+        for rows in torch.split(z, list(groups))
+    ]
+    return torch.cat(parts) if len(parts) > 1 else parts[0]

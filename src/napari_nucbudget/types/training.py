@@ -25,7 +25,8 @@ class TrainConfig:
 
     method: str = "detection"
     recipe: Literal["product", "paper"] = "product"
-    architecture: str = "fcn"
+    architecture: str = "auto"
+    """A network of `nets`; ``auto``: the parent's, else fcn for detection, patch-cnn for types."""
     seed: int = 0
     steps: int = 12_000
     """Optimiser steps in all (the schedule's length)."""

@@ -76,10 +76,13 @@ class DetectionMethod:
             network = build_network(card.architecture, card.arguments)
             network.load_state_dict(self.parent.network.state_dict())
             return network
-        network = build_network(config.architecture, {"batch_norm": config.batch_norm})
+        network = build_network(self._architecture(), {"batch_norm": config.batch_norm})
         generator = torch.Generator().manual_seed(config.seed)
         cast(Any, network).initialise(generator, recipe=config.recipe)
         return network
+
+    def _architecture(self) -> str:
+        return "fcn" if self.config.architecture == "auto" else self.config.architecture
 
     def batch(self, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
         """(B, h, w, 3) pixels, (B, h, w) targets, (B, h, w) "is known", (2,) grid offset."""
@@ -132,7 +135,7 @@ class DetectionMethod:
         if self.parent is not None:
             architecture, arguments = self.parent.card.architecture, self.parent.card.arguments
         else:
-            architecture, arguments = config.architecture, {}
+            architecture, arguments = self._architecture(), {}
         return ModelCard(
             name="training",
             task="detection",

@@ -18,15 +18,15 @@ from napari_nucbudget.errors import TrainingError
 from napari_nucbudget.learn.augment import augment_pixels, dihedral
 from napari_nucbudget.learn.patch_data import nucleus_patches
 from napari_nucbudget.models.classifier import SHIFT, Classifier
+from napari_nucbudget.models.storage import build_network
+from napari_nucbudget.nets import CLASSIFIERS
 from napari_nucbudget.nets.ladder import GammaLadder, GammaLadderConfig
-from napari_nucbudget.nets.patch_cnn import PatchCnn, PatchCnnConfig
 from napari_nucbudget.types.card import InputSpec, ModelCard, ScoreRecord
 from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.training import TrainConfig
 
-__all__ = ["PATCH", "SupervisedMethod"]
+__all__ = ["SupervisedMethod"]
 
-PATCH = PatchCnn.patch
 PIXEL_MEAN = (0.78, 0.62, 0.76)
 PIXEL_STD = (0.2, 0.2, 0.2)
 STATISTICS = 2048
@@ -38,9 +38,10 @@ Batch = tuple[NDArray[np.float32], NDArray[np.int64], int]
 class SupervisedMethod:
     """What `learn.fit` needs to train a patch classifier from labelled nuclei.
 
-    With `TrainConfig.batch_norm` the encoder is the Γ-ladder's without noise,
-    folded into the plain network afterwards, so that the two methods differ in
-    nothing but noise and denoising cost.
+    With `TrainConfig.batch_norm` the encoder of ``patch-cnn`` is the Γ-ladder's
+    without noise, folded into the plain network afterwards, so that the two
+    methods differ in nothing but noise and denoising cost. ``context-cnn`` has
+    its own normalisation.
     """
 
     task = "classification"
@@ -53,7 +54,8 @@ class SupervisedMethod:
         parent: Classifier | None = None,
     ) -> None:
         self.config, self.parent, self.classes = config, parent, train.classes
-        side = PATCH + 2 * SHIFT
+        self._patch: int = CLASSIFIERS[self._architecture()].patch
+        side = self._patch + 2 * SHIFT
         patches = nucleus_patches(train, mpp=config.mpp, side=side)
         known = patches.label >= 0
         self._labelled, self._label = patches.rgb[known], patches.label[known].astype(np.int64)
@@ -81,26 +83,32 @@ class SupervisedMethod:
     def network(self) -> torch.nn.Module:
         """The network to train, fresh."""
         config = self.config
-        network: GammaLadder | PatchCnn
-        if config.batch_norm:
+        network: Any
+        if config.batch_norm and self._architecture() == "patch-cnn":
             network = GammaLadder(GammaLadderConfig(len(self.classes), config.noise))
         else:
-            network = PatchCnn(PatchCnnConfig(len(self.classes)))
+            network = build_network(self._architecture(), {"classes": len(self.classes)})
         network.initialise(torch.Generator().manual_seed(config.seed), recipe=config.recipe)
         return network
 
     def batch(self, rng: np.random.Generator) -> Batch:
-        """(B, 27, 27, 3) augmented pixels, their (B,) labels, and a seed for noise."""
+        """(B, patch, patch, 3) augmented pixels, their (B,) labels, and a seed for noise."""
         which = rng.integers(len(self._labelled), size=self.config.batch_size)
         pixels = self._augmented(self._labelled[which], rng)
         return pixels, self._label[which], int(rng.integers(2**62))
 
+    def _architecture(self) -> str:
+        if self.parent is not None:
+            return self.parent.card.architecture
+        return "patch-cnn" if self.config.architecture == "auto" else self.config.architecture
+
     def _augmented(self, wide: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
         """Turned, mirrored, shifted by up to 2 pixels and stained anew, each patch for itself."""
-        out = np.empty((len(wide), PATCH, PATCH, 3), np.float32)
-        for row, patch in zip(out, wide, strict=True):
+        patch = self._patch
+        out = np.empty((len(wide), patch, patch, 3), np.float32)
+        for row, pixels in zip(out, wide, strict=True):
             y, x = rng.integers(2 * SHIFT + 1, size=2)
-            cut = dihedral(patch[y : y + PATCH, x : x + PATCH], int(rng.integers(8)))
+            cut = dihedral(pixels[y : y + patch, x : x + patch], int(rng.integers(8)))
             row[:] = augment_pixels(
                 cut, rng, stain=self.config.stain_jitter, brightness=self.config.brightness_jitter
             )
@@ -143,15 +151,15 @@ class SupervisedMethod:
         return ModelCard(
             name="training",
             task="classification",
-            architecture="patch-cnn",
+            architecture=self._architecture(),
             arguments={"classes": len(self.classes)},
             classes=[asdict(c) for c in self.classes.classes],
             input=InputSpec(
                 mpp=self.config.mpp,
                 mean=PIXEL_MEAN,
                 std=PIXEL_STD,
-                patch=PATCH,
-                receptive_field=PATCH,
+                patch=self._patch,
+                receptive_field=self._patch,
             ),
         )
 
@@ -185,9 +193,8 @@ class SupervisedMethod:
         if not known.any():
             return model
         wide = self._validation.rgb[known]
-        temperature = _temperature(
-            model.logits(wide[:, SHIFT:-SHIFT, SHIFT:-SHIFT]), self._validation.label[known]
-        )
+        middle = wide[:, SHIFT:-SHIFT, SHIFT:-SHIFT]
+        temperature = _temperature(model.logits(middle), self._validation.label[known])
         model = replace(model, card=model.card.model_copy(update={"temperature": temperature}))
         scores = self._scores(model.probabilities(wide), known)
         record = ScoreRecord(

@@ -1,0 +1,95 @@
+"""The nucleus classifier for daily use: the nucleus close by, and its surroundings, at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["ContextCnn", "ContextCnnConfig"]
+
+WIDTHS = (32, 48, 96, 160)
+
+
+@dataclass(frozen=True)
+class ContextCnnConfig:
+    """Number of classes and the dropout before the last layer."""
+
+    classes: int = 3
+    dropout: float = 0.3
+
+
+class ContextCnn(nn.Module):
+    """Class logits of 65 x 65 patches; 1,064,515 parameters with three classes.
+
+    Two streams of the same form look at 33 x 33 pixels each: one at the middle
+    of the patch as it is (18 µm at 0.55 µm/px), one at the whole patch at half
+    its resolution (36 µm), where the gland or the stroma around the nucleus
+    shows. Each gives the mean of its features and their value at the nucleus;
+    one linear layer reads both.
+    """
+
+    patch = 65
+
+    def __init__(self, config: ContextCnnConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or ContextCnnConfig()
+        self.near = _Stream()
+        self.far = _Stream()
+        self.dense = nn.Linear(4 * WIDTHS[-1], config.classes)
+
+    def initialise(self, generator: torch.Generator, *, recipe: str = "product") -> None:
+        """Fresh weights: He; ``paper``: all N(0, 1e-2); biases 0."""
+        with torch.no_grad():
+            for layer in self.modules():
+                if not isinstance(layer, (nn.Conv2d, nn.Linear)):
+                    continue
+                std = 1e-2 if recipe == "paper" else (2.0 / layer.weight[0].numel()) ** 0.5
+                layer.weight.normal_(0.0, std, generator=generator)
+                if layer.bias is not None:
+                    layer.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, 65, 65) to (N, classes) logits."""
+        near = self.near(x[:, :, 16:49, 16:49])
+        # the mean of 2 x 2 pixels; the edge is repeated once to make 66 of 65
+        far = self.far(F.avg_pool2d(F.pad(x, (0, 1, 0, 1), mode="replicate"), 2))
+        features = torch.cat([near, far], dim=1)
+        features = F.dropout(features, self.config.dropout, self.training)
+        logits: Tensor = self.dense(features)
+        return logits
+
+
+class _Stream(nn.Module):
+    """(N, 3, 33, 33) to (N, 320): means, and values in the middle, of 160 features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, WIDTHS[0], 5, padding=2, bias=False)
+        self.norm = nn.BatchNorm2d(WIDTHS[0])
+        self.blocks = nn.ModuleList(
+            _Block(before, after) for before, after in zip(WIDTHS, WIDTHS[1:], strict=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.relu(self.norm(self.stem(x)))
+        for block in self.blocks:
+            h = block(F.max_pool2d(h, 2))  # sides 16, 8, 4
+        return torch.cat([h.mean((2, 3)), h[:, :, 1:3, 1:3].mean((2, 3))], dim=1)
+
+
+class _Block(nn.Module):
+    """Two 3 x 3 convolutions, the second around a shortcut (He et al. 2016)."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, after, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(h + self.norm2(self.conv2(h)))
