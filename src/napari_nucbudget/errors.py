@@ -4,9 +4,13 @@
 
     NucbudgetError
     ├── ImageError            an image that cannot be read or used
-    │   └── PixelSizeError    its pixel size is absent or makes no sense
+    │   ├── PixelSizeError    its pixel size is absent or makes no sense
+    │   ├── TileError         one tile of it does not decode; the others may
+    │   └── SlideGoneError    the file disappeared or shrank while it was read
     ├── PointsError           a table of points that cannot be read or used
     ├── LabelSetError         a label set folder that cannot be read or used
+    ├── ProjectError          a project file that cannot be opened, or an edit that does not fit
+    │   └── ProjectLockedError    another process writes to it, or it was opened to read only
     ├── RegionError           a region outside the image, or empty
     ├── ModelError            a model that cannot be found, read or trusted
     ├── UnknownNameError      a name that no registry knows (near misses are listed)
@@ -33,7 +37,11 @@ __all__ = [
     "OutputError",
     "PixelSizeError",
     "PointsError",
+    "ProjectError",
+    "ProjectLockedError",
     "RegionError",
+    "SlideGoneError",
+    "TileError",
     "TrainingError",
     "UnknownNameError",
 ]
@@ -51,12 +59,47 @@ class PixelSizeError(ImageError):
     """The pixel size is absent, contradictory or out of range."""
 
 
+class TileError(ImageError):
+    """A tile does not decode; what it names can be skipped and listed.
+
+    Attributes
+    ----------
+    path : str
+    level : int
+    yxhw : (int, int, int, int)
+        First row, first column, height and width of the tile in pixels of `level`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str = "",
+        level: int = 0,
+        yxhw: tuple[int, int, int, int] = (0, 0, 0, 0),
+    ) -> None:
+        super().__init__(message)
+        self.path, self.level, self.yxhw = path, level, yxhw
+
+
+class SlideGoneError(ImageError):
+    """The file or folder of an image disappeared, or became shorter, while it was read."""
+
+
 class PointsError(NucbudgetError):
     """A table of points cannot be read or does not fit."""
 
 
 class LabelSetError(NucbudgetError):
     """A label set folder cannot be read or does not fit."""
+
+
+class ProjectError(NucbudgetError):
+    """A project file cannot be opened, or what is asked does not fit what it holds."""
+
+
+class ProjectLockedError(ProjectError):
+    """Another process writes to the project, or it was opened to read only."""
 
 
 class RegionError(NucbudgetError):

@@ -1,7 +1,7 @@
-"""Opening image files: PNG, JPEG and TIFF of any size, with their pixel size.
+"""Opening image files: PNG, JPEG, TIFF and slides of any size, with their pixel size.
 
-PNG and JPEG are decoded whole, so their size is limited; TIFF is read tile by
-tile. What a file is follows from its first bytes, not from its name. Colour
+PNG and JPEG are decoded whole, so their size is limited; TIFF and slides are
+read tile by tile. What a file is follows from its first bytes, not from its name. Colour
 profiles and EXIF orientation are ignored: the models were trained without the
 former, and viewers that show the points ignore the latter.
 """
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nucbudget.errors import ImageError
+from napari_nucbudget.io.slides import open_slide
 from napari_nucbudget.io.tiff import TiffSource, tiff_pixel_size
 from napari_nucbudget.types.image import ArraySource, ImageSource
 
 __all__ = ["TIFF_SUFFIXES", "TiffSource", "open_image", "tiff_pixel_size"]
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".svs", ".ndpi", ".scn", ".btf", ".tf8")
-TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_WHOLE_PIXELS = 400_000_000
 """Largest PNG or JPEG, which cannot be read in parts (1.2 GB decoded)."""
 MAX_PIXELS_PER_BYTE = 10_000
@@ -33,7 +33,7 @@ _PILLOW_LIMIT = threading.Lock()
 def open_image(
     path: Path | str, *, mpp: float | None = None, name: str | None = None
 ) -> ImageSource:
-    """Image file as an `ImageSource`; TIFF stays on disk until it is read.
+    """Image file as an `ImageSource`; TIFF and slides stay on disk until they are read.
 
     Parameters
     ----------
@@ -52,21 +52,11 @@ def open_image(
         Where `mpp` or the file's own pixel size makes no sense.
     """
     path = Path(path)
-    name = name or path.name
-    try:
-        if path.is_dir():
-            raise ImageError(f"{path} is a folder; give an image file.")
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            magic = file.read(4)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{path} cannot be opened: {reason}.") from error
-    if size == 0:
-        raise ImageError(f"{path} is empty (0 bytes): copy or export the image again.")
-    if magic in TIFF_MAGIC:
-        return TiffSource(path, mpp=mpp, name=name)
-    return ArraySource(_read_whole(path, size), mpp=mpp, name=name, channel_first=False)
+    slide = open_slide(path, mpp=mpp, name=name)
+    if slide is not None:
+        return slide
+    pixels = _read_whole(path, path.stat().st_size)
+    return ArraySource(pixels, mpp=mpp, name=name or path.name, channel_first=False)
 
 
 def _read_whole(path: Path, size: int) -> NDArray[np.uint8]:
@@ -102,7 +92,7 @@ def _read_whole(path: Path, size: int) -> NDArray[np.uint8]:
             return np.asarray(picture)
     except UnidentifiedImageError:
         raise ImageError(
-            f"{path} is not an image that can be read here: PNG, JPEG and TIFF are."
+            f"{path} is not an image that can be read here: PNG, JPEG, TIFF and slides are."
         ) from None
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise ImageError(f"{path} is damaged or truncated: {error}.") from error

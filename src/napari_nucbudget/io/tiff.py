@@ -1,41 +1,48 @@
-"""TIFF images on disk, read piece by piece: plain, tiled, pyramidal, OME or Aperio."""
+"""TIFF on disk, read piece by piece: plain, tiled, pyramidal, OME, and scanners' dialects."""
 
 from __future__ import annotations
 
-import math
-import re
+import logging
+import os
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nucbudget.errors import ImageError, NucbudgetError, PixelSizeError
-from napari_nucbudget.types.image import MPP_RANGE, ArraySource, Region
+from napari_nucbudget.errors import ImageError, NucbudgetError, SlideGoneError
+from napari_nucbudget.io.tiff_header import (
+    check_layout,
+    check_pieces,
+    check_size,
+    choose_series,
+    pyramid_of,
+    tiff_pixel_size,
+)
+from napari_nucbudget.io.tiled import TileCache, TiledLevel
+from napari_nucbudget.types.image import ArraySource, Region
 
 __all__ = ["TiffSource", "tiff_pixel_size"]
 
-MAX_SEGMENT_BYTES = 1 << 30
-"""Largest strip or tile once decoded."""
-MAX_RATIO = 100_000
-"""Claimed bytes per byte of file beyond which a header is not believed: a blank image
-compresses by 1,000 with JPEG or deflate, and by some 30,000 with zstd."""
-UNCOMPRESSED = 1
-COLOUR_SPACES = {5: "CMYK", 8: "CIELab", 9: "CIELab", 10: "CIELab"}
-"""Photometric interpretations with three or four channels that are not red, green and blue."""
-YCBCR = 6
-PLAIN_CODECS = (UNCOMPRESSED, 5, 8, 32773, 32946, 50000)
-"""Compressions that hand YCbCr values through; JPEG and its kin convert them to RGB."""
-TO_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+JPEG = (6, 7, 33007, 34892)
+"""Compressions whose tiles are JPEG streams, which end with a marker."""
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+
+_log = logging.getLogger(__name__)
 
 
 class TiffSource(ArraySource):
     """`ImageSource` over a TIFF on disk; only what `read` asks for is decoded.
 
     Several threads may read at once. The file is freed by `close`, or when the
-    source is no longer used.
+    source and its levels are no longer used. Colour profiles are ignored.
+
+    Attributes
+    ----------
+    arrays : list of array-like
+        The levels, largest first, (H, W, samples) or (samples, H, W).
 
     Raises
     ------
@@ -53,18 +60,19 @@ class TiffSource(ArraySource):
             self._tif = tifffile.TiffFile(path)
         except Exception as error:  # struct, value and index errors too, for damaged headers
             raise ImageError(f"{path} is not a TIFF that can be read: {error}.") from error
+        self._file = _SharedFile(path)
         try:
-            levels, axes = self._open(path)
-            stated = mpp if mpp is not None else tiff_pixel_size(self._tif)
+            levels, axes, page = self._open(path)
+            stated = mpp if mpp is not None else tiff_pixel_size(self._tif, page)
             super().__init__(levels, mpp=stated, name=name, channel_first=axes[0] in "SC")
         except NucbudgetError:
-            self._tif.close()
+            self._close_files()
             raise
         except MemoryError as error:
-            self._tif.close()
+            self._close_files()
             raise ImageError(f"{path} claims more than fits into memory.") from error
         except Exception as error:  # tifffile raises many kinds for damaged files
-            self._tif.close()
+            self._close_files()
             raise ImageError(
                 f"{path} is damaged or truncated: its header cannot be read "
                 f"({error or type(error).__name__})."
@@ -72,28 +80,53 @@ class TiffSource(ArraySource):
         self.path = path
         self._closing = weakref.finalize(self, self._tif.close)
 
-    def _open(self, path: Path) -> tuple[list[Any], str]:
-        """Lazily read arrays, the largest first, and the names of their axes."""
-        import zarr
+    @property
+    def arrays(self) -> list[Any]:
+        return list(self._arrays)
 
+    def _close_files(self) -> None:
+        self._tif.close()
+        self._file.close()
+
+    def _open(self, path: Path) -> tuple[list[Any], str, Any]:
+        """Lazily read arrays, the largest first, the names of their axes, and the first's page."""
         if not self._tif.series:
             raise ImageError(f"{path} is damaged or truncated: it holds no image.")
-        series = self._tif.series[0]
-        _check_layout(path, series)
-        _check_size(path, series)
-        levels = [
-            zarr.open_array(series.aszarr(level=i), mode="r") for i in range(len(series.levels))
-        ]
-        first = levels[0]
-        same = [a for a in levels if a.ndim == first.ndim and max(a.shape) <= max(first.shape)]
-        return same, series.axes
+        series = choose_series(self._tif)
+        check_layout(path, series)
+        check_size(path, series)
+        cache = TileCache()
+        levels = []
+        for number, level in enumerate(pyramid_of(self._tif, series)):
+            if number:
+                check_pieces(path, level)
+            levels.append(self._level(path, level, number, cache))
+        return levels, series.axes, series.keyframe
+
+    def _level(self, path: Path, level: Any, number: int, cache: TileCache) -> Any:
+        import zarr
+
+        page = level.keyframe
+        if level.axes != "YXS" or len(level.pages) != 1 or not page.is_tiled:
+            store = level.aszarr()
+            # The array may outlive the source, in a viewer; it keeps the file open then.
+            return zarr.open_array(store, mode="r")
+        return TiledLevel(
+            tuple(level.shape),
+            page.dtype,
+            tile=(page.tilelength, page.tilewidth),
+            decode=_TiffTiles(self._file, level.pages[0], page),
+            path=str(path),
+            number=number,
+            cache=cache,
+        )
 
     def read(self, region: Region, level: int = 0) -> NDArray[np.uint8]:
         try:
             return super().read(region, level)
         except (NucbudgetError, MemoryError):
             raise
-        except Exception as error:  # codecs raise many kinds for damaged tiles
+        except Exception as error:  # codecs raise many kinds for damaged strips
             raise ImageError(
                 f"{self.path} is damaged: the pixels at y={region.y}, x={region.x} of level "
                 f"{level} do not decode ({error})."
@@ -101,134 +134,89 @@ class TiffSource(ArraySource):
 
     def close(self) -> None:
         self._closing()
+        self._file.close()
 
 
-def _check_layout(path: Path, series: Any) -> None:
-    """Refuse what is not one colour image."""
-    axes, page = series.axes, series.keyframe
-    planes = [n for axis, n in zip(axes, series.shape, strict=True) if axis not in "YXSC"]
-    if math.prod(planes) > 1:
-        raise ImageError(
-            f"{path} holds {math.prod(planes)} images (axes {axes}, {series.shape}): nuclei are "
-            "detected in one colour image at a time. Save the wanted one alone, as RGB."
-        )
-    if len(axes) != 3:
-        raise ImageError(
-            f"{path} has one channel (axes {axes}, {series.shape}): nuclei are detected on "
-            "colour (H&E) images. Open the colour original."
-        )
-    space = COLOUR_SPACES.get(int(page.photometric))
-    if int(page.photometric) == YCBCR and int(page.compression) in PLAIN_CODECS:
-        space = "YCbCr"
-    if space:
-        raise ImageError(
-            f"{path} stores its colours as {space}; red, green and blue are needed. Save it as RGB."
-        )
+class _TiffTiles:
+    """Decodes the tiles of one page, from any thread."""
+
+    def __init__(self, file: _SharedFile, page: Any, keyframe: Any) -> None:
+        self._file = file
+        self._offsets, self._counts = page.dataoffsets, page.databytecounts
+        self._columns = int(keyframe.chunked[1])
+        self._decode = keyframe.decode
+        self._options: dict[str, Any] = {}
+        self._whole_jpeg = False
+        if int(keyframe.compression) in JPEG:
+            self._options = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+            self._whole_jpeg = page.jpegheader is None
+        absent = sum(count == 0 for count in self._counts)
+        if absent:
+            _log.warning(
+                "%s leaves out %d of %d tiles, as scanners do for bare glass: they are read as "
+                "white.",
+                file.path,
+                absent,
+                len(self._counts),
+            )
+
+    def __call__(self, row: int, column: int) -> NDArray[Any] | None:
+        index = row * self._columns + column
+        if index >= len(self._offsets):
+            raise ValueError("it is not in the file's list of tiles")
+        offset, count = self._offsets[index], self._counts[index]
+        if count == 0:
+            return None
+        data = self._file.read(offset, count)
+        if self._whole_jpeg and not (
+            data.startswith(JPEG_START) and data.rstrip(b"\0").endswith(JPEG_END)
+        ):
+            # The decoder fills what is missing with grey and says nothing.
+            raise ValueError("its JPEG stream has no beginning or no end")
+        pixels = self._decode(data, index, **self._options)[0]
+        return None if pixels is None else np.asarray(pixels[0])
 
 
-def _check_size(path: Path, series: Any) -> None:
-    """Refuse a header that the file's bytes cannot back, before anything is allocated."""
-    size = path.stat().st_size
-    page = series.keyframe
-    shape = " x ".join(map(str, series.shape))
-    claimed = math.prod(series.shape) * series.dtype.itemsize
-    plain = int(page.compression) == UNCOMPRESSED
-    if claimed > size * (1 if plain else MAX_RATIO):
-        raise ImageError(
-            f"{path} claims {shape} values ({claimed / 1e9:.3g} GB) in a file of {size:,} bytes: "
-            "its header is damaged or forged, or the file is truncated. Copy it again."
-        )
-    decoded = math.prod(page.chunks) * series.dtype.itemsize
-    if decoded > MAX_SEGMENT_BYTES and not plain:
-        raise ImageError(
-            f"{path} stores {shape} values in pieces of {decoded / 1e9:.1f} GB, which cannot be "
-            "read in parts. Save it as a tiled TIFF."
-        )
-    listed, expected = len(page.dataoffsets), math.prod(page.chunked)
-    if not plain and 2 * listed < expected:
-        raise ImageError(
-            f"{path} claims {shape} values in {expected:,} tiles or strips, but lists {listed:,}: "
-            "its header is damaged or forged."
-        )
-    ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
-    beyond = sum(end > size for end in ends)
-    if beyond:
-        raise ImageError(
-            f"{path} is truncated: {beyond} of {len(ends)} tiles or strips lie beyond its end at "
-            f"{size:,} bytes. Copy the file again."
-        )
+class _SharedFile:
+    """Bytes of a file for several threads; closed when nothing uses it any more."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            stream = path.open("rb")
+        except OSError as error:
+            raise ImageError(f"{path} cannot be opened: {error.strerror or error}.") from error
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._closing = weakref.finalize(self, stream.close)
 
-def tiff_pixel_size(tif: Any) -> float | None:
-    """µm per pixel that a TIFF states: OME, Aperio, ImageJ, or resolution tags; else None.
+    def read(self, offset: int, count: int) -> bytes:
+        """`count` bytes from `offset` on.
 
-    Resolution tags count only where they give a plausible pixel size: most
-    programs write 72 dpi, which means nothing.
+        Raises
+        ------
+        SlideGoneError
+            Where the file ends before, or its disk or server does not answer.
+        """
+        try:
+            if hasattr(os, "pread"):
+                data = os.pread(self._stream.fileno(), count, offset)
+            else:
+                with self._lock:
+                    self._stream.seek(offset)
+                    data = self._stream.read(count)
+        except (OSError, ValueError) as error:  # a closed file is a ValueError
+            reason = getattr(error, "strerror", None) or error
+            raise SlideGoneError(
+                f"{self.path} cannot be read any more: {reason}. Is its disk or server still "
+                "there? Run again once it is."
+            ) from error
+        if len(data) < count:
+            raise SlideGoneError(
+                f"{self.path} became shorter while it was read: {count} bytes at {offset:,} are "
+                "gone. Copy the file again, then run again."
+            )
+        return data
 
-    Parameters
-    ----------
-    tif : tifffile.TiffFile
-
-    Raises
-    ------
-    PixelSizeError
-        Where rows and columns differ by more than 5 %.
-    """
-    page = tif.pages[0]
-    pair: tuple[float, float] | None = None
-    if tif.ome_metadata:
-        pair = _ome_pixel_size(tif.ome_metadata)
-    if pair is None and (found := re.search(r"\bMPP\s*=\s*(\d*\.?\d+)", page.description or "")):
-        pair = (float(found[1]), float(found[1]))
-    if pair is None:
-        pair = _tag_pixel_size(page, tif.imagej_metadata or {})
-    if pair is None:
-        return None
-    y, x = pair
-    if max(y, x) > 1.05 * min(y, x):
-        raise PixelSizeError(
-            f"{tif.filename} has pixels of {y:g} x {x:g} µm (height x width); square ones are "
-            "needed. Resample the image, or give its pixel size if the file is wrong (--mpp)."
-        )
-    return math.sqrt(y * x)
-
-
-def _ome_pixel_size(xml: str) -> tuple[float, float] | None:
-    try:
-        root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError:
-        return None
-    for element in root.iter():
-        if element.tag.endswith("}Pixels") and element.get("PhysicalSizeX"):
-            sizes = []
-            for axis in "YX":
-                value = element.get(f"PhysicalSize{axis}") or element.get("PhysicalSizeX") or ""
-                unit = _in_um(element.get(f"PhysicalSize{axis}Unit", "µm"))
-                try:
-                    sizes.append(float(value) * (unit or 0))
-                except ValueError:
-                    return None
-            return (sizes[0], sizes[1]) if min(sizes) > 0 else None
-    return None
-
-
-def _in_um(unit: str) -> float | None:
-    """µm in a unit as OME and ImageJ spell it; a Greek mu and ``\\u00B5`` are µ too."""
-    spelt = unit.strip().lower().replace("\\u00b5", "µ").replace("\N{GREEK SMALL LETTER MU}", "µ")
-    return TO_UM.get(spelt)
-
-
-def _tag_pixel_size(page: Any, imagej: dict[str, Any]) -> tuple[float, float] | None:
-    tags = page.tags
-    if "XResolution" not in tags or "YResolution" not in tags:
-        return None
-    resolution = [tags[n].value for n in ("YResolution", "XResolution")]
-    if any(not isinstance(pair, tuple) or 0 in pair for pair in resolution):
-        return None
-    unit = {2: 25_400.0, 3: 10_000.0}.get(int(getattr(page, "resolutionunit", 1) or 1))
-    unit = _in_um(str(imagej.get("unit", ""))) or unit
-    if unit is None:
-        return None
-    y, x = (unit * denominator / numerator for numerator, denominator in resolution)
-    low, high = MPP_RANGE
-    return (y, x) if low <= min(y, x) and max(y, x) <= high else None
+    def close(self) -> None:
+        self._closing()
