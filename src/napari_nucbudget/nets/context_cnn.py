@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +71,7 @@ class _Stream(nn.Module):
         self.stem = nn.Conv2d(3, WIDTHS[0], 5, padding=2, bias=False)
         self.norm = nn.BatchNorm2d(WIDTHS[0])
         self.blocks = nn.ModuleList(
-            _Block(before, after) for before, after in zip(WIDTHS, WIDTHS[1:], strict=False)
+            _Block(before, after) for before, after in pairwise(WIDTHS)
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -83,12 +83,13 @@ class SupervisedMethod:
     def network(self) -> torch.nn.Module:
         """The network to train, fresh."""
         config = self.config
-        network: Any
+        network: torch.nn.Module
         if config.batch_norm and self._architecture() == "patch-cnn":
             network = GammaLadder(GammaLadderConfig(len(self.classes), config.noise))
         else:
             network = build_network(self._architecture(), {"classes": len(self.classes)})
-        network.initialise(torch.Generator().manual_seed(config.seed), recipe=config.recipe)
+        generator = torch.Generator().manual_seed(config.seed)
+        cast(Any, network).initialise(generator, recipe=config.recipe)
         return network
 
     def batch(self, rng: np.random.Generator) -> Batch:
