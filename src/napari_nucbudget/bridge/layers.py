@@ -161,13 +161,16 @@ def points_name(image_name: str) -> str:
 
 
 def points_features(nuclei: Nuclei) -> dict[str, NDArray[Any]]:
-    """Columns id, score, label (class names) and origin, one row a nucleus."""
-    return {
+    """Columns id, score, label (class names), origin and ``p_<class>``, one row a nucleus."""
+    columns: dict[str, NDArray[Any]] = {
         "id": nuclei.id,
         "score": nuclei.score,
         "label": nuclei.classes.to_names(nuclei.label),
         "origin": nuclei.origin,
     }
+    if nuclei.prob is not None:
+        columns |= {f"p_{n}": nuclei.prob[:, i] for i, n in enumerate(nuclei.classes.names)}
+    return columns
 
 
 def points_layer(

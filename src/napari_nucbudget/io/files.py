@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from napari_nucbudget.errors import OutputError
@@ -11,8 +12,10 @@ from napari_nucbudget.errors import OutputError
 __all__ = ["write_atomically"]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write beside the place first, then move there; an old file stays until the new is whole.
+
+    `data` may come in pieces, which are written as they come.
 
     A symbolic link is followed. What is not a file, such as ``/dev/stdout``, is
     written to as it is, never replaced.
@@ -22,12 +25,13 @@ def write_atomically(path: Path, data: bytes) -> None:
     OutputError
         Where the folder is absent, read-only or full.
     """
+    pieces = [data] if isinstance(data, bytes) else data
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             with path.open("wb") as stream:
-                stream.write(data)
+                stream.writelines(pieces)
             return
-        _write_beside(path.resolve(), data)
+        _write_beside(path.resolve(), pieces)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written: {error.strerror or error}. Nothing was changed; "
@@ -35,12 +39,12 @@ def write_atomically(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _write_beside(path: Path, data: bytes) -> None:
+def _write_beside(path: Path, pieces: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

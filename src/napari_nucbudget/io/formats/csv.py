@@ -9,46 +9,38 @@
     # coordinates: level-0 pixels, pixel centres at whole numbers
     id,y,x,score,label,origin
 
-Every value after ``# key:`` is JSON.
+Every value after ``# key:`` is JSON; ``# shape:`` and ``# fields:`` are there where known.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from napari_nucbudget.errors import ConfigError, PointsError
 from napari_nucbudget.io.files import write_atomically
-from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme, NucleusClass
+from napari_nucbudget.io.formats.facts import VERSION, check_version, facts_of, read_facts
+from napari_nucbudget.io.formats.format import EVERYTHING, Format
+from napari_nucbudget.io.formats.points_file import PointsFile, checked
+from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme
 from napari_nucbudget.types.nuclei import Nuclei
 
-__all__ = ["PointsFile", "read_points_csv", "write_points_csv"]
+__all__ = ["CSV", "PointsFile", "read_points_csv", "write_points_csv"]
 
-VERSION = 1
 TITLE = "# nucbudget points, version "
 
 
-@dataclass(frozen=True, eq=False)
-class PointsFile:
-    """Nuclei from a file with what the file says about its image."""
-
-    nuclei: Nuclei
-    mpp: float | None
-    image: str
-
-
-def write_points_csv(path: Path | str, nuclei: Nuclei, *, mpp: float, image: str) -> Path:
+def write_points_csv(path: Path | str, nuclei: Nuclei, *, mpp: float | None, image: str) -> Path:
     """Write nuclei of one image; an existing file is replaced once the new one is whole.
 
     Parameters
     ----------
     path : path
     nuclei : Nuclei
-    mpp : float
-        µm per level-0 pixel of the image.
+    mpp : float or None
+        µm per level-0 pixel of the image, where it is known.
     image : str
         The image's file name.
 
@@ -57,72 +49,83 @@ def write_points_csv(path: Path | str, nuclei: Nuclei, *, mpp: float, image: str
     OutputError
         Where the place cannot be written.
     """
-    path = Path(path)
-    facts: dict[str, Any] = {
-        "image": image,
-        "mpp": mpp,
-        "classes": [asdict(c) for c in nuclei.classes.classes],
-        "coordinates": "level-0 pixels, pixel centres at whole numbers",
-    }
-    text = StringIO()
+    return _write(Path(path), PointsFile(nuclei, mpp, image))
+
+
+def _write(path: Path, points: PointsFile) -> Path:
+    text = StringIO(newline="")
     text.write(f"{TITLE}{VERSION}\n")
-    for key, value in facts.items():
+    for key, value in facts_of(points).items():
         text.write(f"# {key}: {json.dumps(value, ensure_ascii=False)}\n")
-    nuclei.to_frame().to_csv(text, index=False, lineterminator="\n")
+    points.nuclei.to_frame().to_csv(text, index=False, lineterminator="\n")
     write_atomically(path, text.getvalue().encode())
     return path
 
 
-def read_points_csv(path: Path | str) -> PointsFile:
+def read_points_csv(path: Path | str, classes: ClassScheme | None = None) -> PointsFile:
     """Nuclei from a CSV with or without the header lines.
 
     Without them the classes are the default ones and the pixel size is None;
     the table needs the columns y and x at least.
+
+    Parameters
+    ----------
+    path : path
+    classes : ClassScheme, optional
+        In place of those that the header names.
 
     Raises
     ------
     PointsError
         Where the file is absent, of a newer version, or not such a table.
     """
-    import pandas as pd
-
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig", newline="") as file:  # a name may hold any newline
+            text = file.read()
     except OSError as error:
         raise PointsError(f"{path} cannot be opened: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
-        raise PointsError(f"{path} is not a text file: {error.reason}.") from error
-    facts, table = _header(path, text)
-    classes = DEFAULT_CLASSES
+        raise PointsError(
+            f"{path} is not a text file in UTF-8 ({error.reason} at byte {error.start}). "
+            "Save it as 'CSV UTF-8'."
+        ) from error
+    header, table = _header(path, text)
+    facts = read_facts(header, path)
     try:
-        if "classes" in facts:
-            classes = ClassScheme(tuple(NucleusClass(**c) for c in facts["classes"]))
-        mpp = None if facts.get("mpp") is None else float(facts["mpp"])
-        frame = pd.read_csv(StringIO(table), keep_default_na=True, na_values=[])
-        nuclei = Nuclei.from_frame(frame, classes)
+        nuclei = Nuclei.from_frame(_table(table), classes or facts.classes or DEFAULT_CLASSES)
     except (ConfigError, PointsError) as error:
         raise PointsError(f"{path}: {error}") from error
     except (TypeError, ValueError) as error:
         raise PointsError(f"{path} is not a table of points: {error}.") from error
-    return PointsFile(nuclei, mpp, str(facts.get("image", "")))
+    return checked(PointsFile(nuclei, facts.mpp, facts.image, facts.shape, facts.fields))
+
+
+def _table(text: str) -> Any:
+    """pandas table; a class may be called NA, so that only numbers may be missing."""
+    import pandas as pd
+
+    words = ("label", "origin")
+    columns = pd.read_csv(StringIO(text, newline=""), nrows=0).columns
+    return pd.read_csv(
+        StringIO(text, newline=""),
+        dtype=dict.fromkeys(words, str),
+        keep_default_na=False,
+        na_values={c: ["", "NA", "NaN", "nan"] for c in columns if c not in words},
+    )
 
 
 def _header(path: Path, text: str) -> tuple[dict[str, Any], str]:
     """The header's facts, and the table below it."""
-    lines = text.splitlines(keepends=True)
     facts: dict[str, Any] = {}
-    first = 0
-    for first, line in enumerate(lines):  # noqa: B007
-        if not line.startswith("#"):
-            break
+    start = 0
+    while text.startswith("#", start):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        line = text[start:end]
+        start = end + 1
         if line.startswith(TITLE):
-            version = line.removeprefix(TITLE).strip()
-            if not version.isdecimal() or int(version) > VERSION:
-                raise PointsError(
-                    f"{path} has version {version} of the points format; up to {VERSION} can be "
-                    "read. Update napari-nucbudget."
-                )
+            check_version(line.removeprefix(TITLE).strip(), path)
             continue
         key, colon, value = line[1:].partition(":")
         if not colon:
@@ -131,4 +134,14 @@ def _header(path: Path, text: str) -> tuple[dict[str, Any], str]:
             facts[key.strip()] = json.loads(value)
         except json.JSONDecodeError:
             facts[key.strip()] = value.strip()
-    return facts, "".join(lines[first:])
+    return facts, text[start:]
+
+
+CSV = Format(
+    name="csv",
+    title="Table of nuclei (CSV)",
+    suffixes=(".nuclei.csv", ".csv"),
+    read=lambda path, classes: [read_points_csv(path, classes)],
+    write=_write,
+    keeps=EVERYTHING,
+)

@@ -1,0 +1,70 @@
+"""The classes of a file that names them as it goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_nucbudget.io.formats.colors import hex_of, spare_color
+from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme, NucleusClass
+
+__all__ = ["ClassBook"]
+
+
+class ClassBook:
+    """Labels of class names; a name that is new gets the next label and the file's colour.
+
+    Parameters
+    ----------
+    classes : ClassScheme, optional
+        Those that are known from the start. Without them they are the default
+        classes where those suffice, else just the names that were met.
+    fixed : bool
+        Whether another name is an error.
+    """
+
+    def __init__(self, classes: ClassScheme | None = None, *, fixed: bool = False) -> None:
+        self.open = classes is None
+        self._fixed = fixed and classes is not None
+        self._start = classes or DEFAULT_CLASSES
+        self._classes = list(self._start.classes)
+        self._labels = {c.name: i for i, c in enumerate(self._classes)}
+        self._met: dict[int, None] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self._classes)
+
+    def label(self, name: str, color: Any = None) -> int:
+        """Provisional label of a class, which is made where it is not known.
+
+        Raises
+        ------
+        ConfigError
+            Where it is not known and the classes are fixed.
+        """
+        found = self._labels.get(name)
+        if found is None:
+            if self._fixed:
+                return self._start.index(name)  # says which there are
+            found = self._labels[name] = len(self._classes)
+            self._classes.append(NucleusClass(name, hex_of(color) or spare_color(found)))
+        self._met[found] = None
+        return found
+
+    def close(self, labels: list[int]) -> tuple[ClassScheme, NDArray[np.int16]]:
+        """The classes, and the provisional labels as labels of these.
+
+        Raises
+        ------
+        ConfigError
+            Where a name cannot be one of a class.
+        """
+        given = np.asarray(labels, dtype=np.int16)
+        if not self.open or len(self._classes) == len(self._start):
+            return ClassScheme(tuple(self._classes)), given
+        lookup = np.full(len(self._classes) + 1, -1, dtype=np.int16)  # the last is for -1
+        lookup[list(self._met)] = np.arange(len(self._met))
+        return ClassScheme(tuple(self._classes[i] for i in self._met)), lookup[given]
