@@ -51,9 +51,10 @@ def fit(
     """Train, yielding a report after every epoch and returning the finished run.
 
     The best weights so far lie in `out` as a usable model after every epoch;
-    closing the generator early therefore loses nothing. Crops, turns and
-    jitter of step s follow from (seed, s) alone, so that a resumed run draws
-    what an uninterrupted one would have drawn.
+    closing the generator early therefore loses nothing. Crops, turns, jitter
+    and dropout of step s follow from (seed, s) alone, so that a resumed run
+    draws what an uninterrupted one would have drawn. A loss or gradient that is
+    not a number ends training before it reaches the weights.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ def fit(
     torch.manual_seed(settings.seed)
     network = method.network().to(target).to(memory_format=torch.channels_last).train()
     average = copy.deepcopy(network).eval()
-    optimiser = _optimiser(network, settings)
+    optimiser = _optimiser(method.parameter_groups(network), settings)
     reports: list[EpochReport] = []
     first, best_epoch, best_score = 0, -1, -math.inf
     if resume:
@@ -111,18 +112,21 @@ def fit(
     stopped = "steps"
     for step in range(first, settings.steps):
         for group in optimiser.param_groups:
-            group["lr"] = _rate(step, settings)
+            group["lr"] = _rate(step, settings) * group.get("scale", 1.0)
         batch = method.batch(np.random.default_rng([settings.seed, step]))
+        torch.manual_seed(_draw_seed(settings.seed, step))
         optimiser.zero_grad(set_to_none=True)
         with autocast(target, dtype):
             terms = method.loss(network, batch, target)
         total = terms["total"]
         if not math.isfinite(total.item()):
-            stopped = "nan"
-            log.warning("the loss at step %d is %s; training stops", step, total.item())
+            stopped = _diverged("loss", step, total.item())
             break
         total.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
+        if not math.isfinite(norm.item()):
+            stopped = _diverged("gradient", step, norm.item())
+            break
         optimiser.step()
         _follow(average, network, min(settings.ema, (step + 1) / (step + 10)))
         for key, value in terms.items():
@@ -131,8 +135,10 @@ def fit(
         if (step + 1) % settings.steps_per_epoch and step + 1 < settings.steps:
             continue
 
-        score, parts = method.validate(average)
         epoch = len(reports)
+        score, parts = method.validate(average)
+        if score is None:  # nothing to choose by: the later, the better
+            score = float(epoch + 1)
         is_best = score > best_score
         if is_best:
             best_epoch, best_score = epoch, score
@@ -176,7 +182,7 @@ def fit(
 
     if not (out / CARD_FILE).exists():
         raise TrainingError(
-            f"The loss was not a number before the first epoch ended (step {step}). "
+            f"Loss or gradient was not a number before the first epoch ended (step {step}). "
             f"Lower learning_rate (now {settings.learning_rate:g})."
         )
     final = method.finish(method.load(out, device=device))
@@ -185,14 +191,21 @@ def fit(
     return TrainingRun(out, config, tuple(reports), stopped)
 
 
-def _optimiser(network: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def _optimiser(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+    """Optimiser of a method's parameter groups; each may have a `scale` of the rate."""
     if config.recipe == "paper":
-        return torch.optim.SGD(
-            network.parameters(), lr=config.learning_rate, momentum=0.9, nesterov=True
-        )
-    return torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def _draw_seed(seed: int, step: int) -> int:
+    """Seed of what the network itself draws in a step (dropout), so that resuming repeats it."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0])
+
+
+def _diverged(what: str, step: int, value: float) -> str:
+    log.warning("The %s at step %d is %s; training stops.", what, step, value)
+    return "nan"
 
 
 def _rate(step: int, config: TrainConfig) -> float:

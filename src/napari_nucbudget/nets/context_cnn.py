@@ -52,14 +52,35 @@ class ContextCnn(nn.Module):
                 if layer.bias is not None:
                     layer.bias.zero_()
 
+    @property
+    def head(self) -> nn.Linear:
+        """The last layer, from features to classes."""
+        return self.dense
+
+    def stages(self) -> list[list[nn.Parameter]]:
+        """All weights, layer by layer from the output back; the two streams side by side."""
+        streams = (self.near, self.far)
+        deep = [
+            [p for stream in streams for p in stream.blocks[index].parameters()]
+            for index in reversed(range(len(self.near.blocks)))
+        ]
+        first = [p for s in streams for part in (s.stem, s.norm) for p in part.parameters()]
+        return [list(self.dense.parameters()), *deep, first]
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, 65, 65) to (N, classes) logits."""
+        return self.classify(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, 3, 65, 65) to the (N, 640) that the last layer reads."""
         near = self.near(x[:, :, 16:49, 16:49])
         # the mean of 2 x 2 pixels; the edge is repeated once to make 66 of 65
         far = self.far(F.avg_pool2d(F.pad(x, (0, 1, 0, 1), mode="replicate"), 2))
-        features = torch.cat([near, far], dim=1)
-        features = F.dropout(features, self.config.dropout, self.training)
-        logits: Tensor = self.dense(features)
+        return torch.cat([near, far], dim=1)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """(N, 640) features to (N, classes) logits, with dropout in training."""
+        logits: Tensor = self.dense(F.dropout(features, self.config.dropout, self.training))
         return logits
 
 
@@ -70,9 +91,7 @@ class _Stream(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(3, WIDTHS[0], 5, padding=2, bias=False)
         self.norm = nn.BatchNorm2d(WIDTHS[0])
-        self.blocks = nn.ModuleList(
-            _Block(before, after) for before, after in pairwise(WIDTHS)
-        )
+        self.blocks = nn.ModuleList(_Block(before, after) for before, after in pairwise(WIDTHS))
 
     def forward(self, x: Tensor) -> Tensor:
         h = F.relu(self.norm(self.stem(x)))

@@ -46,12 +46,29 @@ class PatchCnn(nn.Module):
                 assert layer.bias is not None
                 layer.bias.zero_()
 
+    @property
+    def head(self) -> nn.Linear:
+        """The last layer, from features to classes."""
+        return self.dense3
+
+    def stages(self) -> list[list[nn.Parameter]]:
+        """All weights, layer by layer from the output back."""
+        layers = (self.dense3, self.dense2, self.dense1, self.conv2, self.conv1)
+        return [list(layer.parameters()) for layer in layers]
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, 27, 27) to (N, classes) logits."""
+        return self.classify(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, 3, 27, 27) to the (N, 512) that the last layer reads."""
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)  # (N, 36, 12, 12)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)  # (N, 48, 5, 5)
         x = x.flatten(1)
         x = F.dropout(F.relu(self.dense1(x)), self.config.dropout, self.training)
-        x = F.dropout(F.relu(self.dense2(x)), self.config.dropout, self.training)
-        logits: Tensor = self.dense3(x)
+        return F.relu(self.dense2(x))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """(N, 512) features to (N, classes) logits, with dropout in training."""
+        logits: Tensor = self.dense3(F.dropout(features, self.config.dropout, self.training))
         return logits

@@ -51,6 +51,8 @@ class TrainConfig:
     """Batch normalisation while training, folded into the convolutions afterwards."""
     ema: float = 0.998
     """Decay of the running mean of the weights, which is what is validated and kept."""
+    parent_share: float = 0.0
+    """Share of the parent's weights in a fine-tuned detector's: what keeps it from forgetting."""
     alpha: float = 3.0
     """Equation 1's alpha."""
     d_max_um: float = 4.4
@@ -72,6 +74,11 @@ class TrainConfig:
     """Weight of the Γ-ladder's denoising cost beside the supervised one."""
     unlabelled_batch: int = 64
     """Unlabelled patches a step (Γ-ladder)."""
+    fine_tune: Literal["all", "head", "discriminative"] = "all"
+    """What fine-tuning a classifier trains: all layers, the last one on frozen features, or all
+    with a rate that falls from the output back."""
+    layer_decay: float = 0.5
+    """Factor of the learning rate from a layer to the one before it (``discriminative``)."""
     radius_um: float = 3.3
     """Matching radius of validation (section 3.1: 6 px at 0.55 µm/px)."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -87,10 +94,15 @@ class TrainConfig:
         for name in ("learning_rate", "alpha", "d_max_um", "min_distance_um", "mpp", "radius_um"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}.")
+        if not 0 <= self.parent_share <= 1:
+            raise ConfigError(f"parent_share must lie in [0, 1], got {self.parent_share}.")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema must lie in [0, 1), got {self.ema}.")
+        if not 0 < self.layer_decay <= 1:
+            raise ConfigError(f"layer_decay must lie in (0, 1], got {self.layer_decay}.")
         for name, choices in (
             ("recipe", ("product", "paper")),
+            ("fine_tune", ("all", "head", "discriminative")),
             ("precision", ("auto", "float32", "bfloat16", "float16")),
         ):
             if getattr(self, name) not in choices:

@@ -46,6 +46,7 @@ class DetectionMethod:
     """
 
     task = "detection"
+    needs_parent = False
 
     def __init__(
         self,
@@ -83,6 +84,10 @@ class DetectionMethod:
 
     def _architecture(self) -> str:
         return "fcn" if self.config.architecture == "auto" else self.config.architecture
+
+    def parameter_groups(self, network: torch.nn.Module) -> list[dict[str, Any]]:
+        """What the optimiser moves: all weights, at one rate."""
+        return [{"params": list(network.parameters())}]
 
     def batch(self, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
         """(B, h, w, 3) pixels, (B, h, w) targets, (B, h, w) "is known", (2,) grid offset."""
@@ -122,6 +127,8 @@ class DetectionMethod:
     def bundle(self, network: torch.nn.Module, precision: str = "float32") -> Detector:
         """The network in training as a detector, normalisation folded away."""
         plain = cast(Any, network).folded()
+        if self.parent is not None and self.config.parent_share > 0:
+            _mix(plain, self.parent.network, self.config.parent_share)
         if self._target_scale != 1.0:
             with torch.no_grad():
                 for parameter in plain.conv6.parameters():
@@ -150,21 +157,24 @@ class DetectionMethod:
             d_max_um=config.d_max_um,
         )
 
-    def _validation(self, detector: Detector) -> dict[str, list[ImageDetections]]:
+    def _compared(self, labels: LabelSet, detector: Detector) -> dict[str, list[ImageDetections]]:
         by_set: dict[str, list[ImageDetections]] = {}
-        for image in self.validation:
+        for image in labels:
             by_set.setdefault(image.dataset, []).append(compare(image, detector))
         return by_set
 
-    def validate(self, network: torch.nn.Module) -> tuple[float, dict[str, float]]:
+    def validate(self, network: torch.nn.Module) -> tuple[float | None, dict[str, float]]:
         """F1 at the best common threshold, averaged over the data sets; and its parts.
 
-        Runs in the precision of training; `finish` decides in float32.
+        Runs in the precision of training; `finish` decides in float32. None
+        where there is no validation image: then the schedule is fixed.
         """
+        if not len(self.validation):
+            return None, {}
         device = next(network.parameters()).device
         dtype = choose_precision(self.config.precision, device, training=True)
         precision = str(dtype).removeprefix("torch.") if dtype else "float32"
-        by_set = self._validation(self.bundle(network, precision))
+        by_set = self._compared(self.validation, self.bundle(network, precision))
         threshold, mean_f1, parts = _common_threshold(by_set, self.config.radius_um)
         return mean_f1, {"f1": mean_f1, "threshold": threshold, **parts}
 
@@ -173,8 +183,18 @@ class DetectionMethod:
         return Detector.load(folder, device=device, precision="float32")
 
     def finish(self, detector: Detector) -> Detector:
-        """The detector with its threshold chosen on validation and its scores there."""
-        by_set = self._validation(detector)
+        """The detector with its threshold chosen on validation and its scores there.
+
+        Without validation images the training fields choose the threshold: a
+        parent's does not carry over to another organ. No score is recorded.
+        """
+        if not len(self.validation):
+            by_set = self._compared(self.train, detector)
+            threshold, _, _ = _common_threshold(by_set, self.config.radius_um)
+            split = "no validation images: fixed schedule, threshold chosen on the training fields"
+            card = detector.card.model_copy(update={"threshold": threshold, "split": split})
+            return replace(detector, card=card)
+        by_set = self._compared(self.validation, detector)
         threshold, _, _ = _common_threshold(by_set, self.config.radius_um)
         records = []
         for name, images in by_set.items():
@@ -184,6 +204,13 @@ class DetectionMethod:
             records.append(score_record(scores, data=name, split="validation"))
         card = detector.card.model_copy(update={"threshold": threshold, "scores": records})
         return replace(detector, card=card)
+
+
+@torch.no_grad()
+def _mix(network: torch.nn.Module, parent: torch.nn.Module, share: float) -> None:
+    """Move the weights towards the parent's (Wortsman et al. 2022 for classifiers)."""
+    for weight, old in zip(network.parameters(), parent.parameters(), strict=True):
+        weight.lerp_(old.to(weight), share)
 
 
 def _common_threshold(

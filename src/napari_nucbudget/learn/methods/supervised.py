@@ -45,6 +45,7 @@ class SupervisedMethod:
     """
 
     task = "classification"
+    needs_parent = False
 
     def __init__(
         self,
@@ -55,13 +56,19 @@ class SupervisedMethod:
     ) -> None:
         self.config, self.parent, self.classes = config, parent, train.classes
         self._patch: int = CLASSIFIERS[self._architecture()].patch
+        self._input = InputSpec(
+            mpp=config.mpp,
+            mean=PIXEL_MEAN,
+            std=PIXEL_STD,
+            patch=self._patch,
+            receptive_field=self._patch,
+        )
         side = self._patch + 2 * SHIFT
         patches = nucleus_patches(train, mpp=config.mpp, side=side)
         known = patches.label >= 0
         self._labelled, self._label = patches.rgb[known], patches.label[known].astype(np.int64)
         self._pool = patches.rgb  # labelled ones are among the unlabelled too
         self._validation = nucleus_patches(validation, mpp=config.mpp, side=side)
-        self._epochs = 0
         self._check_labels()
 
     def _check_labels(self) -> None:
@@ -92,6 +99,10 @@ class SupervisedMethod:
         cast(Any, network).initialise(generator, recipe=config.recipe)
         return network
 
+    def parameter_groups(self, network: torch.nn.Module) -> list[dict[str, Any]]:
+        """What the optimiser moves: all weights, at one rate."""
+        return [{"params": list(network.parameters())}]
+
     def batch(self, rng: np.random.Generator) -> Batch:
         """(B, patch, patch, 3) augmented pixels, their (B,) labels, and a seed for noise."""
         which = rng.integers(len(self._labelled), size=self.config.batch_size)
@@ -118,8 +129,8 @@ class SupervisedMethod:
     def _tensor(self, pixels: NDArray[Any], device: torch.device) -> Tensor:
         """(N, 3, h, w) normalised."""
         x = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).float()
-        mean = torch.tensor(PIXEL_MEAN, device=device)
-        std = torch.tensor(PIXEL_STD, device=device)
+        mean = torch.tensor(self._input.mean, device=device)
+        std = torch.tensor(self._input.std, device=device)
         return ((x / 255.0 - mean) / std).permute(0, 3, 1, 2)
 
     def loss(self, network: torch.nn.Module, batch: Any, device: torch.device) -> dict[str, Tensor]:
@@ -155,21 +166,14 @@ class SupervisedMethod:
             architecture=self._architecture(),
             arguments={"classes": len(self.classes)},
             classes=[asdict(c) for c in self.classes.classes],
-            input=InputSpec(
-                mpp=self.config.mpp,
-                mean=PIXEL_MEAN,
-                std=PIXEL_STD,
-                patch=self._patch,
-                receptive_field=self._patch,
-            ),
+            input=self._input,
         )
 
-    def validate(self, network: torch.nn.Module) -> tuple[float, dict[str, float]]:
-        """Weighted F1 on validation labels; without any, the later epoch is the better."""
-        self._epochs += 1
+    def validate(self, network: torch.nn.Module) -> tuple[float | None, dict[str, float]]:
+        """Weighted F1 on validation labels; None without any."""
         known = self._validation.label >= 0
         if not known.any():
-            return float(self._epochs), {}
+            return None, {}
         model = self.bundle(network)
         prob = model.probabilities(self._validation.rgb[known], average=False)
         scores = self._scores(prob, known)
