@@ -1,0 +1,277 @@
+"""Where the tissue lies on a slide: saturation and Otsu's threshold, without pen and dirt.
+
+Haematoxylin and eosin colour tissue; glass is grey. So saturation tells them
+apart (as in Otsu 1979 for the threshold), computed in 8 bit. H&E never makes
+green the strongest channel, and is never dark without a colour: that is pen.
+Folds are tissue, only darker, and are kept.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_nucbudget.core.overview import read_overview
+from napari_nucbudget.errors import ConfigError, RegionError
+from napari_nucbudget.types.image import ImageSource, Region
+
+__all__ = ["OVERVIEW_UM", "TissueMask", "find_tissue", "otsu_threshold", "tissue_mask"]
+
+OVERVIEW_UM = 8.0
+"""Pixel size, µm, at which tissue is looked for."""
+GRID_UM = 16.0
+"""Size of the squares, µm, that are tissue or not."""
+SATURATION_RANGE = (14, 30)
+"""Otsu's threshold is held between these (of 255): a slide of glass alone, or of tissue
+alone, has no valley, and would be cut somewhere within its one kind."""
+PEN_GREEN = 12
+"""Green above red by so much is blue or green ink."""
+PEN_BLUE = 70
+"""Blue above red by so much is blue ink; haematoxylin stays below."""
+DARK, GREY = 100, 28
+"""Brightest channel below the first and channels within the second: black ink, shadow, no data."""
+PEN_MARGIN_UM = 32.0
+"""Around ink its colour bleeds, by JPEG and by blur."""
+CLOSING_UM = 40.0
+"""Gaps that are closed: lumina, clefts, the walls of fat cells."""
+SMALLEST_MM2 = 0.01
+"""Smaller pieces are dust."""
+LARGEST_HOLE_MM2 = 0.03
+"""Smaller holes are fat cells and lumina: tissue."""
+ROWS = 64
+"""Rows that are computed together, so that they stay in the cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class TissueMask:
+    """Which squares of a slide are tissue.
+
+    Attributes
+    ----------
+    mask : (h, w) bool
+    step : float
+        Level-0 pixels per square: square (i, j) covers the level-0 rows
+        ``i * step`` to ``(i + 1) * step`` and columns likewise.
+    """
+
+    mask: NDArray[np.bool_]
+    step: float
+
+    @property
+    def share(self) -> float:
+        """Part of the slide that is tissue, 0 .. 1."""
+        return float(self.mask.mean()) if self.mask.size else 0.0
+
+    def area_mm2(self, mpp: float) -> float:
+        """Area of the tissue with level-0 pixels of `mpp` µm."""
+        return float(self.mask.sum() * (self.step * mpp * 1e-3) ** 2)
+
+    def overlaps(self, region: Region) -> bool:
+        """Whether any part of a level-0 region is tissue."""
+        top, left = max(0, int(region.y / self.step)), max(0, int(region.x / self.step))
+        bottom, right = (max(0, math.ceil(n / self.step)) for n in (region.bottom, region.right))
+        return bool(self.mask[top:bottom, left:right].any())
+
+    def contains(self, yx: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which of (N, 2) level-0 points (pixel centres at whole numbers) lie on tissue."""
+        index = np.floor((np.asarray(yx, np.float64) + 0.5) / self.step).astype(np.int64)
+        # The last square also stands for the part of a square that rounding cut off.
+        index = np.minimum(index, np.array(self.mask.shape) - 1)
+        inside = (index >= 0).all(axis=1)
+        found: NDArray[np.bool_] = inside & self.mask[index[:, 0], index[:, 1]]
+        return found
+
+    @classmethod
+    def from_array(cls, mask: NDArray[np.generic], shape: tuple[int, int]) -> TissueMask:
+        """A drawn or loaded mask, (h, w), anything but 0 is tissue, for a slide of `shape`.
+
+        Raises
+        ------
+        RegionError
+            Where its proportions are not the slide's.
+        """
+        if mask.ndim != 2 or not mask.size:
+            raise RegionError(f"A tissue mask is one plane of rows and columns, got {mask.shape}.")
+        step = max(shape) / max(mask.shape)
+        if any(abs(n - m * step) > 2 * step for n, m in zip(shape, mask.shape, strict=True)):
+            raise RegionError(
+                f"A tissue mask of {mask.shape[0]} x {mask.shape[1]} pixels does not fit a slide "
+                f"of {shape[0]} x {shape[1]}: their proportions differ. Is it another slide's?"
+            )
+        return cls(mask != 0, step)
+
+
+def find_tissue(source: ImageSource, *, mpp: float) -> TissueMask:
+    """Tissue of a slide from a low level of its pyramid.
+
+    Places that do not decode count as tissue, so that whatever runs on the
+    mask meets them, instead of taking them for glass.
+
+    Parameters
+    ----------
+    source : ImageSource
+    mpp : float
+        µm per level-0 pixel.
+
+    Raises
+    ------
+    SlideGoneError
+        Where the slide disappears meanwhile.
+    """
+    overview = read_overview(source, step=max(1.0, OVERVIEW_UM / mpp))
+    found = TissueMask(tissue_mask(overview.rgb, mpp=mpp * overview.step), overview.step)
+    if not overview.missing:
+        return found
+    mask = found.mask.copy()
+    for place in overview.missing:
+        mask[place.slices] = True
+    return replace(found, mask=mask)
+
+
+def tissue_mask(rgb: NDArray[np.uint8], *, mpp: float) -> NDArray[np.bool_]:
+    """(h, w) bool: which pixels of a slide's overview show tissue.
+
+    Parameters
+    ----------
+    rgb : (h, w, 3) uint8
+        The whole slide in small, so that Otsu's threshold sees its glass too.
+    mpp : float
+        µm per pixel of `rgb`; 4 to 16 are best.
+
+    Raises
+    ------
+    ConfigError
+        Where `rgb` is no 8-bit colour image.
+    """
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise ConfigError(
+            f"Tissue is found on (h, w, 3) 8-bit pixels, got {rgb.shape} {rgb.dtype}."
+        )
+    height, width = rgb.shape[:2]
+    if not height or not width:
+        return np.zeros((height, width), np.bool_)
+    saturation, ink, dark = _colours(rgb)
+    # Every fourth row suffices for a histogram.
+    threshold = otsu_threshold(np.bincount(saturation[::4].ravel(), minlength=256))
+    threshold = min(max(threshold, SATURATION_RANGE[0]), SATURATION_RANGE[1])
+    stained = saturation >= threshold
+    side = max(1, round(GRID_UM / mpp))
+    coarse = _tidied(
+        _counts(stained, side), _counts(ink, side), _counts(dark, side), side * side, mpp * side
+    )
+    return np.repeat(np.repeat(coarse, side, axis=0)[:height], side, axis=1)[:, :width]
+
+
+def otsu_threshold(counts: NDArray[np.integer]) -> int:
+    """First value of the upper class: Otsu's threshold of a histogram.
+
+    The split with the largest variance between the classes (Otsu 1979,
+    equation 14); 0 where all values are the same.
+    """
+    share = counts.astype(np.float64)
+    below = np.cumsum(share)[:-1]
+    moments = np.cumsum(share * np.arange(len(share)))
+    above = share.sum() - below
+    split = (below > 0) & (above > 0)
+    if not split.any():
+        return 0
+    between = np.zeros(len(below))
+    between[split] = (moments[-1] * below - share.sum() * moments[:-1])[split] ** 2
+    between[split] /= (below * above)[split]
+    return int(between.argmax()) + 1
+
+
+def _saturation_table() -> NDArray[np.uint8]:
+    """Saturation 0 .. 255 by largest * 256 + smallest channel."""
+    largest = np.arange(256)[:, None]
+    smallest = np.arange(256)[None]
+    table = np.maximum(largest - smallest, 0) * 255 // np.maximum(largest, 1)
+    return np.asarray(table, np.uint8).ravel()
+
+
+def _colours(
+    rgb: NDArray[np.uint8],
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Saturation, coloured ink, and what is dark without a colour, all (h, w).
+
+    The saturation of the latter two is 0.
+    """
+    table = _saturation_table()
+    saturation = np.empty(rgb.shape[:2], np.uint8)
+    ink, dark = np.empty(rgb.shape[:2], np.bool_), np.empty(rgb.shape[:2], np.bool_)
+    for top in range(0, len(rgb), ROWS):
+        rows = slice(top, top + ROWS)
+        red, green, blue = (np.ascontiguousarray(rgb[rows, :, c]) for c in range(3))
+        largest = np.maximum(np.maximum(red, green), blue)
+        smallest = np.minimum(np.minimum(red, green), blue)
+        index = largest.astype(np.uint16) << 8 | smallest
+        # Unsigned differences that cannot wrap: a - min(a, b).
+        pen = (green - np.minimum(green, red)) > PEN_GREEN
+        pen |= (blue - np.minimum(blue, red)) > PEN_BLUE
+        black = (largest < DARK) & (largest - smallest < GREY)
+        ink[rows], dark[rows] = pen, black
+        np.multiply(np.take(table, index), ~(pen | black), out=saturation[rows])
+    return saturation, ink, dark
+
+
+def _counts(flags: NDArray[np.bool_], side: int) -> NDArray[np.unsignedinteger]:
+    """How many pixels are set in every square of `side` pixels; the last may be smaller."""
+    height, width = (math.ceil(n / side) for n in flags.shape)
+    rows = np.zeros((height, flags.shape[1]), np.uint8 if side < 16 else np.uint32)
+    for first in range(side):
+        part = flags[first::side]
+        rows[: len(part)] += part.view(np.uint8)
+    counts = np.zeros((height, width), rows.dtype)
+    for first in range(side):
+        column = rows[:, first::side]
+        counts[:, : column.shape[1]] += column
+    return counts
+
+
+def _tidied(
+    stained: NDArray[np.unsignedinteger],
+    ink: NDArray[np.unsignedinteger],
+    dark: NDArray[np.unsignedinteger],
+    full: int,
+    um: float,
+) -> NDArray[np.bool_]:
+    """Tissue on a grid of squares of `um` µm and `full` pixels: without ink, dust, small holes."""
+    # A lone dark square is a speck of pigment or a fold; a stroke of black ink is wider.
+    stroke = dark > full // 2
+    if stroke.any():
+        stroke = _grown(~_grown(~stroke, 1), 1)
+    near = _grown(stroke | (ink > full // 4), round(PEN_MARGIN_UM / um))
+    mask = (stained > full // 3) & ~near
+    reach = max(1, round(CLOSING_UM / um / 2))
+    mask = ~_grown(~_grown(np.pad(mask, reach, mode="edge"), reach), reach)
+    mask = mask[reach:-reach, reach:-reach] & ~near
+    tissue = _without_small(mask, SMALLEST_MM2 / (um * 1e-3) ** 2)
+    return ~_without_small(~tissue, LARGEST_HOLE_MM2 / (um * 1e-3) ** 2) & ~near
+
+
+def _grown(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+    """The mask with a border of `by` squares to all sides, also across corners."""
+    tall = mask.copy()
+    for shift in range(1, min(by, mask.shape[0] - 1) + 1):
+        tall[shift:] |= mask[:-shift]
+        tall[:-shift] |= mask[shift:]
+    wide = tall.copy()
+    for shift in range(1, min(by, mask.shape[1] - 1) + 1):
+        wide[:, shift:] |= tall[:, :-shift]
+        wide[:, :-shift] |= tall[:, shift:]
+    return wide
+
+
+def _without_small(mask: NDArray[np.bool_], smallest: float) -> NDArray[np.bool_]:
+    """Without the connected parts of fewer than `smallest` squares."""
+    labels, count = ndimage.label(mask)
+    if not count:
+        return mask
+    large = np.bincount(labels.ravel(), minlength=count + 1) >= smallest
+    large[0] = False
+    kept: NDArray[np.bool_] = large[labels]
+    return kept
