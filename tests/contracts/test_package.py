@@ -17,7 +17,7 @@ from napari_nucbudget.nets import DETECTORS
 from napari_nucbudget.registry import Registry, near_misses
 
 ERRORS = [c for _, c in inspect.getmembers(errors, inspect.isclass)]
-LAYERS = ("types", "core", "nets", "io", "models", "infer", "learn")
+LAYERS = ("types", "core", "nets", "io", "project", "models", "infer", "learn")
 
 
 def test_every_error_is_public() -> None:
@@ -74,6 +74,7 @@ def test_what_a_module_lists_as_public_is_there(module: str) -> None:
     [
         "import napari_nucbudget",
         "import napari_nucbudget.types.nuclei, napari_nucbudget.types.labels",
+        "import napari_nucbudget.project",
         "import napari_nucbudget.io.images, napari_nucbudget.io.label_sets",
         "from napari_nucbudget import Nuclei, open_image, list_models",
     ],
