@@ -18,6 +18,7 @@ from napari_nucbudget.infer.evaluate import evaluate_detector, score_record
 from napari_nucbudget.io.label_sets import read_label_set
 from napari_nucbudget.models.library import (
     list_models,
+    load_card,
     load_detector,
     model_folder,
     record_scores,
@@ -42,6 +43,8 @@ def main() -> None:
         sys.exit("Set NUCBUDGET_DATA to the folder of the label sets, or give --data.")
     rows = []
     for name in list_models():
+        if load_card(name).task != "detection":
+            continue
         detector = load_detector(name, precision="float32")
         trained = {d.name for d in detector.card.training_data}
         for folder in label_sets_with_tests(Path(arguments.data)):

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from types import ModuleType
 import pytest
 
 from napari_nucbudget.models.library import list_models, load_card
+from napari_nucbudget.types.card import ModelCard, ScoreRecord
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -85,7 +87,36 @@ def test_every_file_that_the_readme_links_to_exists() -> None:
     assert missing == []
 
 
+def test_detectors_and_classifiers_get_a_table_each(card_with: Callable[..., ModelCard]) -> None:
+    shared = {"data": "d", "split": "test", "images": 2, "nuclei": 3000, "mpp": 0.55}
+    typed = ScoreRecord(
+        **shared,
+        metrics={"accuracy": 0.8, "macro_f1": 0.7, "weighted_f1": 0.75, "ece": 0.02},
+        weighted_f1_ci=(0.7, 0.8),
+        class_f1={"a": 0.9, "b": 0.5},
+    )
+    found = ScoreRecord(
+        **shared,
+        metrics={"f1": 0.6, "precision": 0.5, "recall": 0.7, "best_f1": 0.65, "aupr": 0.66},
+        radius_um=3.3,
+    )
+    seen = typed.model_copy(update={"split": "validation"})
+    cards = [
+        card_with(name="finds", scores=[found]),
+        card_with(name="types", task="classification", scores=[seen, typed]),
+    ]
+    module = figures()
+    written = module.with_tables(README, cards)
+    assert written.count("| `finds` |") == 1
+    assert (
+        "| `types` | d, test | 2 | 3,000 | 0.750 (0.700 to 0.800) | 0.700 | 0.800 "
+        "| a 0.900, b 0.500 | 0.020 |\n"
+    ) in written
+    assert written.count("| `types` |") == 1
+    assert module.with_tables(written, [load_card(name) for name in list_models()]) == README
+
+
 def test_the_figures_are_those_of_the_model_cards() -> None:
     module = figures()
     cards = [load_card(name) for name in list_models()]
-    assert module.with_table(README, module.table(cards)) == README
+    assert module.with_tables(README, cards) == README

@@ -8,6 +8,7 @@ from PIL import Image
 
 from napari_nucbudget.io.formats.csv import read_points_csv, write_points_csv
 from napari_nucbudget.io.label_sets import write_label_set
+from napari_nucbudget.models.library import load_card
 from napari_nucbudget.types.classes import DEFAULT_CLASSES
 from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet, Provenance
@@ -86,9 +87,32 @@ def test_a_classifier_is_scored_at_annotated_places(run, classifier, data):
     code, stdout, _ = run("evaluate", classifier, "--data", data, "--json")
     assert code == 0
     scores = json.loads(stdout)
-    assert scores["task"] == "classification"
-    assert scores["weighted_f1"] == 1.0
-    assert {"macro_f1", "class_f1", "confusion", "ece", "weighted_f1_ci"} <= set(scores)
+    assert list(scores) == [
+        "task", "images", "nuclei", "accuracy", "macro_f1", "weighted_f1", "weighted_f1_ci",
+        "class_f1", "confusion", "ece", "seconds", "mpp", "model",
+    ]  # fmt: skip
+    assert (scores["task"], scores["mpp"], scores["model"]) == ("classification", 0.55, "typer")
+    assert (scores["images"], scores["nuclei"], scores["weighted_f1"]) == (1, 9, 1.0)
+
+
+def test_a_classifiers_scores_go_into_its_card_and_are_shown(run, classifier, data):
+    for _ in range(2):
+        code, stdout, _ = run("evaluate", classifier, "--data", data, "--record")
+        assert code == 0
+    assert "no interval: all nuclei are in one image" in stdout
+    (record,) = load_card(classifier).scores
+    assert (record.data, record.split, record.nuclei) == ("typed", "test", 9)
+    assert set(record.metrics) == {"accuracy", "macro_f1", "weighted_f1", "ece"}
+    assert record.class_f1 == dict.fromkeys(DEFAULT_CLASSES.names, 1.0)
+    _, stdout, _ = run("models", "show", classifier)
+    assert "typed test: weighted F1 1.000 (95 % interval 1.000 to 1.000), macro F1 1.000" in stdout
+    assert "epithelial 1.000, inflammatory 1.000, miscellaneous 1.000" in stdout
+
+
+def test_a_classifier_has_no_threshold(run, classifier, data):
+    code, _, stderr = run("evaluate", classifier, "--data", data, "--threshold", "0.5")
+    assert code == 2
+    assert "is a classifier and has no threshold; leave it away." in stderr
 
 
 def test_points_outside_the_image_are_refused(run, classifier, picture, tmp_path):

@@ -7,7 +7,13 @@ import re
 import pytest
 
 from napari_nucbudget.models.bundle import WEIGHTS_FILE, Detector, sha256_of
-from napari_nucbudget.models.library import list_models, load_card, load_detector
+from napari_nucbudget.models.classifier import Classifier
+from napari_nucbudget.models.library import (
+    list_models,
+    load_card,
+    load_classifier,
+    load_detector,
+)
 from napari_nucbudget.types.card import ModelCard
 
 SHIPPED = sorted(list_models())
@@ -30,6 +36,8 @@ def test_it_has_the_name_of_its_folder(name: str, card: ModelCard) -> None:
 def test_it_loads(name: str, card: ModelCard) -> None:
     if card.task == "detection":
         assert isinstance(load_detector(name, device="cpu"), Detector)
+    else:
+        assert isinstance(load_classifier(name, device="cpu"), Classifier)
 
 
 def test_its_weights_have_the_hash_of_the_card(name: str, card: ModelCard) -> None:

@@ -41,7 +41,9 @@ def evaluate(
     if split not in SPLITS:
         raise ConfigError(f"--split must be one of {', '.join(SPLITS)}, got {split!r}.")
     if load_card(model).task == "classification":
-        _evaluate_classifier(model, data, split, device, as_json)
+        if threshold is not None:
+            raise ConfigError(f"{model} is a classifier and has no threshold; leave it away.")
+        _evaluate_classifier(model, data, split, device, record, as_json)
         return
     detector = load_detector(model, device=device, precision=precision)
     labels = read_label_set(data, splits=(split,))
@@ -66,11 +68,14 @@ def evaluate(
     )
 
 
-def _evaluate_classifier(model: str, data: Path, split: str, device: str, as_json: bool) -> None:
+def _evaluate_classifier(
+    model: str, data: Path, split: str, device: str, record: bool, as_json: bool
+) -> None:
     """Scores of nucleus types at annotated places."""
     from napari_nucbudget.infer.classify import evaluate_classifier
+    from napari_nucbudget.infer.evaluate import class_score_record
     from napari_nucbudget.io.label_sets import read_label_set
-    from napari_nucbudget.models.library import load_classifier
+    from napari_nucbudget.models.library import load_classifier, model_folder, record_scores
 
     classifier = load_classifier(model, device=device)
     labels = read_label_set(data, splits=(split,))
@@ -79,15 +84,21 @@ def _evaluate_classifier(model: str, data: Path, split: str, device: str, as_jso
         f"{data.name} {split}",
         lambda p: (p.done, p.total, ""),
     )
+    if record:
+        entry = class_score_record(scores, data=data.name, split=split)
+        record_scores(model_folder(model), entry)
     if as_json:
-        typer.echo(json.dumps(scores.to_dict()))
+        typer.echo(json.dumps({**scores.to_dict(), "model": classifier.card.name}))
         return
     low, high = scores.weighted_f1_ci
+    interval = f"95 % interval {low:.3f} to {high:.3f}"
+    if scores.images == 1:
+        interval = "no interval: all nuclei are in one image"
     classes = ", ".join(f"{name} {f1:.3f}" for name, f1 in scores.class_f1.items())
     typer.echo(
         f"{classifier.card.name} on {data.name} {split}: {scores.images} images, "
         f"{scores.nuclei:,} nuclei with a class\n"
-        f"  weighted F1 {scores.weighted_f1:.3f} (95 % interval {low:.3f} to {high:.3f}), "
+        f"  weighted F1 {scores.weighted_f1:.3f} ({interval}), "
         f"macro F1 {scores.macro_f1:.3f}, accuracy {scores.accuracy:.3f}\n"
         f"  {classes}; calibration error {scores.ece:.3f}"
     )

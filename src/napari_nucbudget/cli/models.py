@@ -12,17 +12,28 @@ __all__ = ["models_list", "models_show"]
 
 
 def models_list(as_json: AsJson = False) -> None:
-    """Names of the models that ship, with what they are for."""
+    """Names of the models that ship, with what they are for and their scores on test images."""
+    from napari_nucbudget.models.card_text import score_line
     from napari_nucbudget.models.library import list_models, load_card
 
     cards = [load_card(name) for name in list_models()]
     if as_json:
-        typer.echo(
-            json.dumps([{"name": c.name, "task": c.task, "summary": c.summary} for c in cards])
-        )
+        entries = [
+            {
+                "name": card.name,
+                "task": card.task,
+                "summary": card.summary,
+                "scores": [r.model_dump(mode="json") for r in card.scores if r.split == "test"],
+            }
+            for card in cards
+        ]
+        typer.echo(json.dumps(entries))
         return
     for card in cards:
         typer.echo(f"{card.name}  ({card.task}, {card.input.mpp:g} µm/px)  {card.summary}")
+        for record in card.scores:
+            if record.split == "test":
+                typer.echo(f"  {score_line(record)}")
 
 
 def models_show(name: str, as_json: AsJson = False) -> None:

@@ -1,4 +1,4 @@
-"""Comparing a detector's proposals with expert dots."""
+"""Comparing a detector's proposals with expert dots, and scores as a card carries them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from napari_nucbudget.core.metrics import ImageDetections, detection_scores
 from napari_nucbudget.infer.detect import detect
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.types.card import ScoreRecord
+from napari_nucbudget.types.class_scores import ClassScores
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.types.scores import DetectionScores
 
-__all__ = ["PAPER_RADIUS_UM", "compare", "evaluate_detector", "score_record"]
+__all__ = [
+    "PAPER_RADIUS_UM",
+    "class_score_record",
+    "compare",
+    "evaluate_detector",
+    "score_record",
+]
 
 CURVE_FLOOR = 0.001
 """Lowest score of a proposal that counts in a curve: all but the flat background."""
@@ -93,5 +100,26 @@ def score_record(scores: DetectionScores, *, data: str, split: str) -> ScoreReco
         metrics={key: round(value, 4) for key, value in metrics.items()},
         f1_ci=(round(low, 4), round(high, 4)),
         radius_um=scores.radius_um,
+        mpp=scores.mpp,
+    )
+
+
+def class_score_record(scores: ClassScores, *, data: str, split: str) -> ScoreRecord:
+    """A classifier's scores in the form that a card carries."""
+    metrics = {
+        "accuracy": scores.accuracy,
+        "macro_f1": scores.macro_f1,
+        "weighted_f1": scores.weighted_f1,
+        "ece": scores.ece,
+    }
+    low, high = scores.weighted_f1_ci
+    return ScoreRecord(
+        data=data,
+        split=split,
+        images=scores.images,
+        nuclei=scores.nuclei,
+        metrics={key: round(value, 4) for key, value in metrics.items()},
+        weighted_f1_ci=(round(low, 4), round(high, 4)),
+        class_f1={name: round(value, 4) for name, value in scores.class_f1.items()},
         mpp=scores.mpp,
     )

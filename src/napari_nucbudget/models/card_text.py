@@ -10,14 +10,24 @@ __all__ = ["describe", "score_line"]
 def score_line(record: ScoreRecord) -> str:
     """One score with all that it depends on."""
     m = record.metrics
-    interval = ""
-    if record.f1_ci:
-        interval = f" (95 % interval {record.f1_ci[0]:.3f} to {record.f1_ci[1]:.3f})"
+    where = f"{record.data} {record.split}"
+    size = f"{record.images} images, {record.nuclei:,} nuclei"
+    if "weighted_f1" in m:
+        classes = ", ".join(f"{name} {f1:.3f}" for name, f1 in record.class_f1.items())
+        return (
+            f"{where}: weighted F1 {m['weighted_f1']:.3f}{_interval(record.weighted_f1_ci)}, "
+            f"macro F1 {m['macro_f1']:.3f}, accuracy {m['accuracy']:.3f}"
+            + (f" ({classes})" if classes else "")
+            + f", calibration error {m['ece']:.3f}; {size} at {record.mpp:g} µm/px"
+        )
     return (
-        f"{record.data} {record.split}: F1 {m['f1']:.3f}{interval}, best F1 {m['best_f1']:.3f}, "
-        f"AUPR {m['aupr']:.3f}; {record.images} images, {record.nuclei:,} nuclei, radius "
-        f"{record.radius_um:g} µm at {record.mpp:g} µm/px"
+        f"{where}: F1 {m['f1']:.3f}{_interval(record.f1_ci)}, best F1 {m['best_f1']:.3f}, "
+        f"AUPR {m['aupr']:.3f}; {size}, radius {record.radius_um:g} µm at {record.mpp:g} µm/px"
     )
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    return f" (95 % interval {bounds[0]:.3f} to {bounds[1]:.3f})" if bounds else ""
 
 
 def describe(card: ModelCard) -> str:
@@ -33,6 +43,7 @@ def describe(card: ModelCard) -> str:
         lines.append(f"  distance     at least {card.min_distance_um:g} µm between nuclei")
     if card.classes:
         lines.append(f"  classes      {', '.join(c['name'] for c in card.classes)}")
+        lines.append(f"  calibration  {_calibration(card)}")
     for title, data in (
         ("trained on", card.training_data),
         ("validated on", card.validation_data),
@@ -47,3 +58,9 @@ def describe(card: ModelCard) -> str:
     if card.parent:
         lines.append(f"  parent       {card.parent}")
     return "\n".join(lines)
+
+
+def _calibration(card: ModelCard) -> str:
+    if card.temperature is None:
+        return "none: its probabilities are the network's own (temperature 1)"
+    return f"temperature {card.temperature:g}, fitted on validation"

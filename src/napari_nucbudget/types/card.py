@@ -44,7 +44,12 @@ class TrainingData(_Frozen):
 
 
 class ScoreRecord(_Frozen):
-    """A score on one split, with everything that it depends on."""
+    """A score on one split, with everything that it depends on.
+
+    ``metrics`` of a detector are f1, precision, recall, aupr and others at its
+    threshold; of a classifier accuracy, macro_f1, weighted_f1 and ece over the
+    nuclei that have a class.
+    """
 
     data: str
     split: str
@@ -52,6 +57,11 @@ class ScoreRecord(_Frozen):
     nuclei: int
     metrics: dict[str, float]
     f1_ci: tuple[float, float] | None = None
+    """95 % bootstrap interval over images of a detector's F1."""
+    weighted_f1_ci: tuple[float, float] | None = None
+    """The same of a classifier's weighted F1."""
+    class_f1: dict[str, float] = Field(default_factory=dict)
+    """A classifier's F1 by class name."""
     radius_um: float | None = None
     mpp: float
 

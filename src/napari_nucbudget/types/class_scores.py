@@ -33,4 +33,7 @@ class ClassScores:
     task: str = "classification"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"task": self.task, **{k: v for k, v in asdict(self).items() if k != "task"}}
+        """Task first, and at the end what the figures depend on."""
+        values = asdict(self)
+        task, mpp = values.pop("task"), values.pop("mpp")
+        return {"task": task, **values, "mpp": mpp}
