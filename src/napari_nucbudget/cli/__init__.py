@@ -11,7 +11,9 @@ import sys
 
 import typer
 
+from napari_nucbudget.cli.budget import budget
 from napari_nucbudget.cli.classify import classify
+from napari_nucbudget.cli.convert import convert
 from napari_nucbudget.cli.demo import demo
 from napari_nucbudget.cli.detect import detect
 from napari_nucbudget.cli.evaluate import evaluate
@@ -37,9 +39,11 @@ models_app.command("list")(models_list)
 models_app.command("show")(models_show)
 app.command()(detect)
 app.command()(classify)
+app.command()(convert)
 app.add_typer(train_app, name="train")
 app.command()(evaluate)
 app.add_typer(models_app, name="models")
+app.command()(budget)
 app.command()(demo)
 
 

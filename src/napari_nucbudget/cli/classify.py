@@ -8,17 +8,17 @@ from typing import Annotated
 
 import typer
 
-from napari_nucbudget.cli.console import AsJson, Device, watch, writable
-from napari_nucbudget.errors import PixelSizeError
+from napari_nucbudget.cli.console import AsJson, Device, table_format, watch, writable
+from napari_nucbudget.errors import PixelSizeError, PointsError
 
 __all__ = ["classify"]
 
 
 def classify(
     image: Annotated[Path, typer.Argument(help="PNG, JPEG or TIFF file.")],
-    points: Annotated[Path, typer.Argument(help="CSV of its nuclei.")],
+    points: Annotated[Path, typer.Argument(help="Table of its nuclei: CSV, GeoJSON, parquet ...")],
     model: Annotated[str, typer.Option("--model", "-m", help="Name of a model, or its folder.")],
-    out: Annotated[Path, typer.Option(help="CSV to write.")],
+    out: Annotated[Path, typer.Option(help="Table to write; its suffix says which.")],
     mpp: Annotated[
         float | None, typer.Option(help="µm per pixel, where image and table are silent.")
     ] = None,
@@ -27,12 +27,21 @@ def classify(
 ) -> None:
     """Give every nucleus of a table a class and its probabilities."""
     from napari_nucbudget.infer.classify import iter_classify
-    from napari_nucbudget.io.formats.csv import read_points_csv, write_points_csv
+    from napari_nucbudget.io.formats import read_points, write_points
+    from napari_nucbudget.io.formats.points_file import PointsFile
     from napari_nucbudget.io.images import open_image
     from napari_nucbudget.models.library import load_classifier
 
-    target = writable(out, image, ".nuclei.csv", many=False)
-    table = read_points_csv(points)
+    target = writable(out, image, table_format(out, None).suffixes[0], many=False)
+    tables = read_points(points)
+    if len(tables) != 1:
+        raise PointsError(
+            f"{points} holds the nuclei of {len(tables)} images; take those of {image.name} "
+            "out of it first: nucbudget convert --only."
+        )
+    (table,) = tables
+    for remark in table.remarks:
+        typer.echo(f"nucbudget: {remark}", err=True)
     source = open_image(image, mpp=mpp)
     if source.mpp is None and table.mpp is not None:
         source = open_image(image, mpp=table.mpp)
@@ -46,7 +55,7 @@ def classify(
         lambda p: (p.done, p.total, f"{p.done:,} nuclei"),
     )
     assert target is not None
-    write_points_csv(target, typed, mpp=source.mpp, image=image.name)
+    write_points(target, PointsFile(typed, source.mpp, image.name, source.shape, table.fields))
     counts = typed.counts()
     if as_json:
         typer.echo(json.dumps({"image": str(image), "counts": counts, "out": str(target)}))

@@ -10,7 +10,7 @@ import typer
 
 from napari_nucbudget.errors import OutputError
 
-__all__ = ["DEFAULT_MODEL", "AsJson", "Device", "Model", "watch", "writable"]
+__all__ = ["DEFAULT_MODEL", "AsJson", "Device", "Model", "table_format", "watch", "writable"]
 
 Result = TypeVar("Result")
 
@@ -19,6 +19,25 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else to stdout.")]
 
 DEFAULT_MODEL = "nuclei-fcn"
+
+
+def table_format(out: Path, name: str | None, *, folder: bool = False) -> Any:
+    """Format of a table: of that name, or of the suffix; CSV where neither says it.
+
+    Raises
+    ------
+    OutputError
+        Where the suffix is not known, or the format is no file of one image's nuclei.
+    """
+    from napari_nucbudget.io.formats import FORMATS, format_to_write
+
+    plain = folder or out.is_dir() or (out.exists() and not out.is_file())
+    chosen = FORMATS[name or "csv"] if name or plain else format_to_write(out)
+    if chosen.write is None or chosen.folder:
+        raise OutputError(
+            f"{chosen.title} is not written here; write a table, then nucbudget convert."
+        )
+    return chosen
 
 
 def writable(given: Path | None, image: Path, suffix: str, many: bool) -> Path | None:

@@ -8,7 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, Model, watch, writable
+from napari_nucbudget.cli.console import (
+    DEFAULT_MODEL,
+    AsJson,
+    Device,
+    Model,
+    table_format,
+    watch,
+    writable,
+)
 from napari_nucbudget.errors import NucbudgetError
 
 __all__ = ["detect", "detect_one"]
@@ -25,7 +33,14 @@ def detect(
     ] = None,
     device: Device = "auto",
     out: Annotated[
-        Path | None, typer.Option(help="CSV to write; a folder where several images are given.")
+        Path | None,
+        typer.Option(
+            help="Table to write: .csv, .geojson (QuPath), .parquet, .coco.json, .counts.csv; "
+            "a folder where several images are given."
+        ),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(help="Format of --out, where its suffix does not say.")
     ] = None,
     overlay: Annotated[
         Path | None, typer.Option(help="PNG to draw; a folder where several images are given.")
@@ -40,8 +55,9 @@ def detect(
     from napari_nucbudget.models.library import load_classifier, load_detector
 
     many = len(images) > 1
+    suffix = table_format(out, to, folder=many).suffixes[0] if out else ""
     targets = [
-        (writable(out, path, ".nuclei.csv", many), writable(overlay, path, ".nuclei.png", many))
+        (writable(out, path, suffix, many), writable(overlay, path, ".nuclei.png", many))
         for path in images
     ]
     detector = load_detector(model, device=device)
@@ -49,7 +65,9 @@ def detect(
     results, failed = [], 0
     for path, (table, picture) in zip(images, targets, strict=True):
         try:
-            result = detect_one(path, detector, classifier, mpp, threshold, tile, table, picture)
+            result = detect_one(
+                path, detector, classifier, mpp, threshold, tile, table, picture, to
+            )
         except NucbudgetError as error:
             if not many:
                 raise
@@ -82,12 +100,14 @@ def detect_one(
     tile: int,
     table: Path | None,
     picture: Path | None,
+    to: str | None = None,
 ) -> dict[str, Any]:
     import time
 
     from napari_nucbudget.infer.classify import iter_classify
     from napari_nucbudget.infer.detect import iter_detect
-    from napari_nucbudget.io.formats.csv import write_points_csv
+    from napari_nucbudget.io.formats import write_points
+    from napari_nucbudget.io.formats.points_file import PointsFile
     from napari_nucbudget.io.images import open_image
     from napari_nucbudget.io.overlays import write_overlay
 
@@ -101,7 +121,8 @@ def detect_one(
         nuclei = watch(typing, path.name, lambda p: (p.done, p.total, "typing"))
     um = source.mpp or 0.0
     if table is not None:
-        write_points_csv(table, nuclei, mpp=um, image=path.name)
+        points = PointsFile(nuclei, source.mpp, path.name, source.shape)
+        write_points(table, points, format=to)
     if picture is not None:
         write_overlay(picture, source, nuclei)
     mm2 = source.shape[0] * source.shape[1] * um**2 / 1e6

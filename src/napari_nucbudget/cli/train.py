@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["train_classifier", "train_detector"]
 
+FEW_PATIENTS = 5
+"""With fewer, fine-tuning holds none out."""
+
 Data = Annotated[list[Path], typer.Option(help="Label set folder; may be given repeatedly.")]
 ModelFolder = Annotated[Path, typer.Option(help="Folder for the model.")]
 Settings = Annotated[Path | None, typer.Option(help="TOML or JSON file of settings.")]
@@ -40,7 +43,7 @@ def train_detector(
     from napari_nucbudget.models.library import load_detector
 
     settings = _settings(config, seed, out, fine_tune=parent is not None, resume=resume)
-    train, validation = _splits(data, settings.seed)
+    train, validation = _splits(data, settings.seed, spare=parent is not None)
     detector = load_detector(parent, device=device) if parent else None
     steps = fit(
         train,
@@ -220,13 +223,25 @@ def _read_settings(file: Path) -> dict[str, Any]:
     return values
 
 
-def _splits(folders: list[Path], seed: int) -> tuple[LabelSet, LabelSet]:
-    """Training and validation images; some are held out where none is marked."""
-    from napari_nucbudget.core.sampling import hold_out
+def _splits(folders: list[Path], seed: int, *, spare: bool) -> tuple[LabelSet, LabelSet]:
+    """Training and validation images; some are held out where none is marked.
+
+    With `spare`, few patients are all trained on and none is held out.
+    """
+    from dataclasses import replace
+
+    from napari_nucbudget.core.sampling import hold_out, patients
     from napari_nucbudget.io.label_sets import read_label_sets
 
     labels = read_label_sets(list(folders), splits=("train", "validation"))
     if not any(image.split == "validation" for image in labels):
+        if spare and (count := patients(labels)) < FEW_PATIENTS:
+            typer.echo(
+                f"{count} patient(s) are too few to hold one out: all images are trained on for a "
+                "fixed number of steps, and the threshold is chosen on them.",
+                err=True,
+            )
+            return labels, replace(labels, images=())
         labels = hold_out(labels, seed=seed)
         held = labels.split("validation")
         names = ", ".join(image.name for image in held)

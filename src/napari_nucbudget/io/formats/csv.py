@@ -6,7 +6,8 @@
     # image: "biopsy.png"
     # mpp: 0.5
     # classes: [{"name": "epithelial", "color": "#00e5ff", "key": "Q"}, ...]
-    # coordinates: level-0 pixels, pixel centres at whole numbers
+    # coordinates: "level-0 pixels, pixel centres at whole numbers"
+    # nuclei: 1234
     id,y,x,score,label,origin
 
 Every value after ``# key:`` is JSON; ``# shape:`` and ``# fields:`` are there where known.
@@ -55,7 +56,7 @@ def write_points_csv(path: Path | str, nuclei: Nuclei, *, mpp: float | None, ima
 def _write(path: Path, points: PointsFile) -> Path:
     text = StringIO(newline="")
     text.write(f"{TITLE}{VERSION}\n")
-    for key, value in facts_of(points).items():
+    for key, value in {**facts_of(points), "nuclei": len(points.nuclei)}.items():
         text.write(f"# {key}: {json.dumps(value, ensure_ascii=False)}\n")
     points.nuclei.to_frame().to_csv(text, index=False, lineterminator="\n")
     write_atomically(path, text.getvalue().encode())
@@ -98,7 +99,21 @@ def read_points_csv(path: Path | str, classes: ClassScheme | None = None) -> Poi
         raise PointsError(f"{path}: {error}") from error
     except (TypeError, ValueError) as error:
         raise PointsError(f"{path} is not a table of points: {error}.") from error
-    return checked(PointsFile(nuclei, facts.mpp, facts.image, facts.shape, facts.fields))
+    remarks = _completeness(header, len(nuclei), table)
+    return checked(
+        PointsFile(nuclei, facts.mpp, facts.image, facts.shape, facts.fields, remarks=remarks)
+    )
+
+
+def _completeness(header: dict[str, Any], rows: int, table: str) -> tuple[str, ...]:
+    """A table that lost its end looks like a shorter one; only the header can tell."""
+    meant = header.get("nuclei")
+    if not isinstance(meant, int) or (meant == rows and table.endswith("\n")):
+        return ()
+    return (
+        f"The header counts {meant:,} nuclei, the table holds {rows:,}: it was edited, "
+        "or cut short.",
+    )
 
 
 def _table(text: str) -> Any:

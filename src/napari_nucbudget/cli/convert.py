@@ -1,0 +1,212 @@
+"""``nucbudget convert``: points from one file format to another."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_nucbudget.cli.console import AsJson
+from napari_nucbudget.errors import ConfigError, OutputError, PointsError
+
+if TYPE_CHECKING:
+    from napari_nucbudget.io.formats.format import Format
+    from napari_nucbudget.io.formats.points_file import PointsFile
+    from napari_nucbudget.types.classes import ClassScheme
+    from napari_nucbudget.types.image import Region
+
+__all__ = ["convert"]
+
+
+def convert(
+    given: Annotated[Path, typer.Argument(metavar="IN", help="File or folder of points.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="File or folder to write.")],
+    reads: Annotated[
+        str | None, typer.Option("--from", help="Format of IN, where its suffix does not say.")
+    ] = None,
+    writes: Annotated[
+        str | None, typer.Option("--to", help="Format of OUT, where its suffix does not say.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Of several images in IN, this one.")] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="The image that the points lie on: its size and pixels.")
+    ] = None,
+    mpp: Annotated[float | None, typer.Option(help="µm per pixel, in place of IN's.")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Class names in order, with commas, in place of IN's.")
+    ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(help="Y,X,HEIGHT,WIDTH in which every nucleus is dotted; or 'whole'."),
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Take every proposal for a person's dot.")
+    ] = False,
+    crops: Annotated[
+        bool, typer.Option("--crops", help="Label set: each field an image of its own.")
+    ] = False,
+    patient: Annotated[str, typer.Option(help="Label set: the patient.")] = "unknown",
+    licence: Annotated[str, typer.Option(help="Label set: licence of image and dots.")] = "unknown",
+    cite: Annotated[str, typer.Option(help="Label set: whom to cite.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Convert points: CSV, GeoJSON (QuPath), parquet, COCO, label sets, counts, .mat."""
+    from napari_nucbudget.io.formats import FORMATS, format_to_write, read_points
+
+    if writes is None and not out.suffix:
+        raise OutputError(f"{out} has no suffix; name the format: --to {' | '.join(_writable())}.")
+    target: Format = FORMATS[writes] if writes else format_to_write(out)
+    if target.write is None:
+        raise OutputError(f"{target.title} can be read, but not written; choose another --to.")
+    found = _chosen(read_points(given, format=reads, classes=_scheme(classes)), given, only)
+    if image is not None and len(found) > 1:
+        raise ConfigError(
+            f"{given} holds {len(found)} images; choose the one of --image by --only."
+        )
+    taken = sum(_proposals(points) for points in found) if accept else 0
+    found = [_completed(points, image, mpp, field or [], accept) for points in found]
+    if target.name == "label-set":
+        places = [_label_set(out, found, crops, patient, licence, cite, taken)]
+    else:
+        places = _files(out, found, target)
+    _report(found, places, target, as_json)
+
+
+def _writable() -> list[str]:
+    from napari_nucbudget.io.formats import FORMATS
+
+    return [name for name in FORMATS if FORMATS[name].write]
+
+
+def _scheme(names: str | None) -> ClassScheme | None:
+    """Classes of a list of names: the default colours and keys for those that have them."""
+    from napari_nucbudget.io.formats.colors import spare_color
+    from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme, NucleusClass
+
+    if names is None:
+        return None
+    known = {c.name: c for c in DEFAULT_CLASSES.classes}
+    listed = [name.strip() for name in names.split(",")]
+    return ClassScheme(
+        tuple(known.get(n) or NucleusClass(n, spare_color(i)) for i, n in enumerate(listed))
+    )
+
+
+def _chosen(found: list[PointsFile], given: Path, only: str | None) -> list[PointsFile]:
+    if only is None:
+        return found
+    one = [p for p in found if only in (p.image, Path(p.image).stem)]
+    if not one:
+        there = ", ".join(p.image or "(without a name)" for p in found[:8])
+        raise PointsError(f"{given} holds no image {only!r}; it holds {there}.")
+    return one
+
+
+def _proposals(points: PointsFile) -> int:
+    from napari_nucbudget.types.nuclei import HUMAN
+
+    return int((points.nuclei.origin != HUMAN).sum())
+
+
+def _completed(
+    points: PointsFile, image: Path | None, mpp: float | None, fields: list[str], accept: bool
+) -> PointsFile:
+    """The points with what the options add."""
+    from napari_nucbudget.io.formats.points_file import checked
+    from napari_nucbudget.io.images import open_image
+    from napari_nucbudget.io.training_labels import accept_all
+    from napari_nucbudget.types.image import check_mpp
+
+    if mpp is not None:
+        points = replace(points, mpp=check_mpp(mpp, of="--mpp"))
+    if image is not None:
+        source = open_image(image, mpp=points.mpp)
+        points = replace(
+            points, source=source, shape=source.shape, mpp=source.mpp, image=image.name
+        )
+        points = checked(points) if not points.remarks else points
+    if fields:
+        points = replace(points, fields=tuple(_region(text, points) for text in fields))
+    return replace(points, nuclei=accept_all(points.nuclei)) if accept else points
+
+
+def _region(text: str, points: PointsFile) -> Region:
+    from napari_nucbudget.types.image import Region
+
+    if text == "whole":
+        if points.shape is None:
+            raise ConfigError("--field whole needs the size of the image: give --image.")
+        return Region.whole(points.shape)
+    try:
+        y, x, height, width = (int(n) for n in text.split(","))
+    except ValueError as error:
+        raise ConfigError(
+            f"--field takes Y,X,HEIGHT,WIDTH in whole pixels, or 'whole', got {text!r}."
+        ) from error
+    region = Region(y, x, height, width)
+    return region if points.shape is None else region.clipped(points.shape)
+
+
+def _label_set(
+    out: Path,
+    found: list[PointsFile],
+    crops: bool,
+    patient: str,
+    licence: str,
+    cite: str,
+    taken: int,
+) -> Path:
+    from napari_nucbudget.io.label_sets import write_label_set
+    from napari_nucbudget.io.training_labels import training_labels
+    from napari_nucbudget.types.labels import Provenance
+
+    notes = f"{taken:,} proposals were accepted as they were." if taken else ""
+    provenance = Provenance(out.name, licence=licence, cite=cite, notes=notes)
+    labels = training_labels(found, crops=crops, provenance=provenance, patient=patient)
+    return write_label_set(labels, out)
+
+
+def _files(out: Path, found: list[PointsFile], target: Format) -> list[Path]:
+    """One file an image; a folder of them where there are several."""
+    from napari_nucbudget.io.formats import write_points
+
+    if len(found) == 1 and not out.is_dir():
+        return [write_points(out, found[0], format=target.name)]
+    if out.suffix and not out.is_dir():
+        raise OutputError(
+            f"There are {len(found)} images: {out} must be a folder (with --to {target.name}), "
+            "or choose one image by --only."
+        )
+    suffix = target.suffixes[0]
+    names = [Path(p.image).stem or f"image{i + 1}" for i, p in enumerate(found)]
+    if len(set(names)) < len(names):
+        names = [f"{name}-{i + 1}" for i, name in enumerate(names)]
+    return [
+        write_points(out / f"{name}{suffix}", points, format=target.name)
+        for name, points in zip(names, found, strict=True)
+    ]
+
+
+def _report(found: list[PointsFile], places: list[Path], target: Format, as_json: bool) -> None:
+    remarks = [remark for points in found for remark in points.remarks]
+    lost = list(dict.fromkeys(words for points in found for words in target.loses(points)))
+    if lost and target.read is not None:
+        remarks.append(f"{target.title} does not keep: {', '.join(lost)}.")
+    nuclei = sum(len(points.nuclei) for points in found)
+    if as_json:
+        result: dict[str, Any] = {
+            "format": target.name,
+            "images": len(found),
+            "nuclei": nuclei,
+            "out": [str(place) for place in places],
+            "remarks": remarks,
+        }
+        typer.echo(json.dumps(result))
+        return
+    for remark in remarks:
+        typer.echo(f"nucbudget: {remark}", err=True)
+    where = str(places[0]) if len(places) == 1 else f"{places[0].parent} ({len(places)} files)"
+    typer.echo(f"{where}: {nuclei:,} nuclei, {target.title}")
