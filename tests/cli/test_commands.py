@@ -136,6 +136,21 @@ def test_one_patient_alone_cannot_be_trained_on(run, labels, tmp_path):
     assert "come from one patient" in stderr
 
 
+def test_one_patient_is_enough_to_fine_tune_a_detector(run, labels, model, tmp_path):
+    whole = read_label_set(labels)
+    one = replace(whole, images=tuple(replace(i, patient="P1") for i in whole))
+    folder = write_label_set(one, tmp_path / "one")
+    settings = tmp_path / "s.toml"
+    settings.write_text("steps = 2\nsteps_per_epoch = 1\ncrop = 48\n")
+    code, _, stderr = run(
+        *("train", "detector", "--data", folder, "--parent", model),
+        *("--config", settings, "--out", tmp_path / "m"),
+    )
+    assert code == 0, stderr
+    assert "1 patient(s) are too few to hold one out" in stderr
+    assert "training fields" in json.loads((tmp_path / "m" / "card.json").read_text())["split"]
+
+
 def test_the_shipped_models_are_listed(run):
     code, stdout, _ = run("models", "list", "--json")
     assert code == 0

@@ -96,3 +96,26 @@ def test_the_papers_recipe_does_not_learn(train_set, validation_set, quick):
         optimiser.step()
     moved = (network.conv4.weight - before).abs().max() / before.std()
     assert moved < 1e-3
+
+
+def test_the_parents_share_lies_between_parent_and_child(train_set, validation_set, quick):
+    scratch = DetectionMethod(train_set, validation_set, quick)
+    parent = scratch.bundle(scratch.network())
+    child = DetectionMethod(train_set, validation_set, quick, parent).network()
+    with torch.no_grad():
+        for weight in child.parameters():
+            weight += 1.0
+    for share in (0.0, 0.25, 1.0):
+        config = replace(quick, parent_share=share)
+        mixed = DetectionMethod(train_set, validation_set, config, parent).bundle(child)
+        for new, old in zip(mixed.network.parameters(), parent.network.parameters(), strict=True):
+            torch.testing.assert_close(new, old + (1 - share))
+
+
+def test_without_validation_images_the_training_fields_choose_the_threshold(train_set, quick):
+    nothing = replace(train_set, images=())
+    method = DetectionMethod(train_set, nothing, quick)
+    assert method.validate(method.network()) == (None, {})
+    card = method.finish(method.bundle(method.network())).card
+    assert "training fields" in card.split
+    assert card.scores == []

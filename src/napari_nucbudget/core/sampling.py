@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nucbudget.errors import LabelSetError
+from napari_nucbudget.errors import ConfigError, LabelSetError
+from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet
 
-__all__ = ["hold_out", "label_budget"]
+__all__ = ["budget_size", "cut_into_fields", "field_budget", "hold_out", "label_budget", "patients"]
 
 
 def hold_out(labels: LabelSet, *, fraction: float = 0.2, seed: int = 0) -> LabelSet:
@@ -26,15 +28,15 @@ def hold_out(labels: LabelSet, *, fraction: float = 0.2, seed: int = 0) -> Label
         Where the training images come from fewer than two patients.
     """
     train = [image for image in labels if image.split == "train"]
-    patients = sorted({_patient(image) for image in train})
-    if len(patients) < 2:
+    everyone = sorted({_patient(image) for image in train})
+    if len(everyone) < 2:
         raise LabelSetError(
             f"There is no validation image, and none can be split off: the {len(train)} training "
             "images come from one patient. Label at least one image of another patient."
         )
-    count = min(max(1, round(fraction * len(patients))), len(patients) - 1)
+    count = min(max(1, round(fraction * len(everyone))), len(everyone) - 1)
     rng = np.random.default_rng(seed)
-    chosen = {patients[i] for i in rng.choice(len(patients), size=count, replace=False)}
+    chosen = {everyone[i] for i in rng.choice(len(everyone), size=count, replace=False)}
     images = tuple(
         replace(image, split="validation")
         if image.split == "train" and _patient(image) in chosen
@@ -78,6 +80,88 @@ def label_budget(labels: LabelSet, count: int, *, seed: int = 0) -> LabelSet:
     return replace(labels, images=images)
 
 
+def budget_size(text: str, known: int) -> int:
+    """How many of `known` things ``"40"`` or ``"1%"`` means; a percentage is at least 1.
+
+    Raises
+    ------
+    ConfigError
+        For anything but a positive number, or a percentage above 0 and up to 100.
+    """
+    number = text.removesuffix("%").strip()
+    try:
+        value = float(number) if text.endswith("%") else int(number)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf") or (text.endswith("%") and value > 100):
+        raise ConfigError(f"A budget is a number such as 40, or a percentage, got {text!r}.")
+    return max(1, round(known * value / 100)) if text.endswith("%") else int(value)
+
+
+def cut_into_fields(region: Region, side: float) -> list[Region]:
+    """Rectangles of about `side` x `side` pixels that cover a region without overlap.
+
+    Each side is divided evenly into the number of parts that comes nearest.
+    """
+    count_y = max(1, round(region.height / side))
+    count_x = max(1, round(region.width / side))
+    rows = np.linspace(region.y, region.bottom, count_y + 1).round().astype(int).tolist()
+    columns = np.linspace(region.x, region.right, count_x + 1).round().astype(int).tolist()
+    return [
+        Region(top, left, bottom - top, right - left)
+        for top, bottom in pairwise(rows)
+        for left, right in pairwise(columns)
+    ]
+
+
+def field_budget(labels: LabelSet, budget: str, *, side_um: float, seed: int = 0) -> LabelSet:
+    """The label set with only some small fields left in which every nucleus is dotted.
+
+    The fields of all images are cut into squares of about `side_um`, of which
+    `budget` (a number, or a percentage of all) are drawn. The draw is nested:
+    with one seed, the fields of a smaller budget are among those of a larger
+    one. The first field drawn is one that holds a dot, since nothing can be
+    learnt from none. Dots outside the fields, and images without any field,
+    are left out. All fields (``"100%"``) are the label set as it is.
+
+    Raises
+    ------
+    LabelSetError
+        Where there are fewer fields, or none holds a dot.
+    """
+    pairs = [
+        (number, small)
+        for number, image in enumerate(labels)
+        for field in image.fields
+        for small in cut_into_fields(field, side_um / image.mpp)
+    ]
+    count = budget_size(budget, len(pairs))
+    if count > len(pairs):
+        raise LabelSetError(
+            f"A budget of {count} fields of {side_um:g} µm was asked for, but the "
+            f"{len(labels)} images hold {len(pairs)}."
+        )
+    if count == len(pairs):
+        return labels
+    order = np.random.default_rng(seed).permutation(len(pairs)).tolist()
+    dotted = (
+        place
+        for place, which in enumerate(order)
+        if pairs[which][1].contains(labels.images[pairs[which][0]].nuclei.yx).any()
+    )
+    first = next(dotted, None)
+    if first is None:
+        raise LabelSetError(f"None of the {len(pairs)} fields holds a dot.")
+    order.insert(0, order.pop(first))
+    chosen: dict[int, list[Region]] = {}
+    for which in sorted(order[:count]):
+        number, field = pairs[which]
+        chosen.setdefault(number, []).append(field)
+    thinned = [replace(labels.images[n], fields=tuple(fields)) for n, fields in chosen.items()]
+    images = tuple(replace(image, nuclei=image.in_fields()) for image in thinned)
+    return replace(labels, images=images)
+
+
 def _stratified_order(classes: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.intp]:
     """Order in which every beginning holds each class in about its share."""
     place = np.zeros(len(classes))
@@ -85,6 +169,11 @@ def _stratified_order(classes: NDArray[np.int16], rng: np.random.Generator) -> N
         members = rng.permutation(np.flatnonzero(classes == index))
         place[members] = (np.arange(len(members)) + 0.5) / len(members)
     return np.argsort(place, kind="stable")
+
+
+def patients(labels: LabelSet) -> int:
+    """Number of patients; an image whose patient is ``"unknown"`` counts as one."""
+    return len({_patient(image) for image in labels})
 
 
 def _patient(image: AnnotatedImage) -> tuple[str, str]:

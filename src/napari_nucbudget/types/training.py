@@ -71,7 +71,10 @@ class TrainConfig:
     noise: float = 0.3
     """Standard deviation of the Γ-ladder's noise on input and layers."""
     denoising_weight: float = 1.0
-    """Weight of the Γ-ladder's denoising cost beside the supervised one."""
+    """Weight of the denoising cost of a ladder's top layer beside the supervised one."""
+    ladder_weights: tuple[float, ...] = (1000.0, 10.0, 0.1, 0.1, 0.1)
+    """Weights of the full ladder's denoising costs below the top: input, both convolutions, both
+    hidden layers (Rasmus et al. 2015: 1000, 10, 0.1 and 0.1 above)."""
     unlabelled_batch: int = 64
     """Unlabelled patches a step (Γ-ladder)."""
     fine_tune: Literal["all", "head", "discriminative"] = "all"
@@ -98,6 +101,14 @@ class TrainConfig:
             raise ConfigError(f"parent_share must lie in [0, 1], got {self.parent_share}.")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema must lie in [0, 1), got {self.ema}.")
+        for name in ("noise", "denoising_weight"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}.")
+        if len(self.ladder_weights) != 5 or not all(w >= 0 for w in self.ladder_weights):
+            raise ConfigError(
+                "ladder_weights must be five numbers of at least 0 (input, two convolutions, two "
+                f"hidden layers), got {list(self.ladder_weights)}."
+            )
         if not 0 < self.layer_decay <= 1:
             raise ConfigError(f"layer_decay must lie in (0, 1], got {self.layer_decay}.")
         for name, choices in (
@@ -124,13 +135,26 @@ class TrainConfig:
             if key not in known:
                 raise ConfigError(f"There is no setting {key!r}. {near_misses(key, known)}")
             kind = type(getattr(cls, key))
+            if kind is tuple:
+                values = {**values, key: _numbers(key, value)}
+                continue
             fits = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
             if not fits or (kind is not bool and isinstance(value, bool)):
                 raise ConfigError(f"{key} must be of type {kind.__name__}, got {value!r}.")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """The settings as JSON holds them."""
+        values = dataclasses.asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def _numbers(key: str, value: Any) -> tuple[float, ...]:
+    if not isinstance(value, (list, tuple)) or any(
+        isinstance(v, bool) or not isinstance(v, (int, float)) for v in value
+    ):
+        raise ConfigError(f"{key} must be a list of numbers, got {value!r}.")
+    return tuple(float(v) for v in value)
 
 
 @dataclass(frozen=True)
