@@ -129,4 +129,4 @@ def _shrunk(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     squares = pixels.reshape(height, factor, width, factor, 3)[:, ::every, :, ::every]
     count = squares.shape[1] * squares.shape[3]
     total = squares.sum(axis=(1, 3), dtype=np.uint32)
-    return ((total + count // 2) // count).astype(np.uint8)
+    return np.asarray((total + count // 2) // count, np.uint8)

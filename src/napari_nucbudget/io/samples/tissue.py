@@ -18,12 +18,14 @@ from napari_nucbudget.io.samples.nucleus import stain_cell
 from napari_nucbudget.types.image import check_mpp
 from napari_nucbudget.types.nuclei import Nuclei
 
-__all__ = ["DrawnTissue", "draw_tissue"]
+__all__ = ["LONGEST_UM", "DrawnTissue", "draw_tissue", "glass_color"]
 
 PIECE = 512
 """Side of the pieces in which an image is drawn, pixels; bounds the memory."""
 REACH_UM = 14.0
 """No cell is drawn farther than this from its centre."""
+LONGEST_UM = 12.0
+"""No nucleus reaches farther than this from its centre."""
 HAEMOGLOBIN = np.array([0.12, 0.72, 0.68], dtype=np.float32)
 """Optical density of red cells in R, G, B, length 1: they look orange beside eosin."""
 
@@ -76,6 +78,7 @@ def draw_tissue(
     mpp: float = 0.5,
     seed: int = 0,
     origin: tuple[int, int] = (0, 0),
+    clear_um: float | None = None,
 ) -> DrawnTissue:
     """A window of an endless drawn tissue: glands, stroma, lymphocytes, fat, glass.
 
@@ -94,6 +97,10 @@ def draw_tissue(
         Another seed is another tissue with another staining.
     origin : (int, int)
         Row and column of the window's first pixel in the endless tissue.
+    clear_um : float, optional
+        Leave out the cells whose centre is not at least so far inside the
+        window. With `LONGEST_UM` none is cut by its border, so that windows
+        can be laid side by side; by default cells reach across it.
 
     Raises
     ------
@@ -108,11 +115,20 @@ def draw_tissue(
     check_mpp(mpp, of="drawn tissue")
     rgb = np.empty((height, width, 3), dtype=np.uint8)
     found: list[Cells] = []
+    inner = None
+    if clear_um is not None:
+        (top_um, left_um), (tall, wide) = (n * mpp for n in np.array([origin, shape]))
+        inner = (
+            top_um + clear_um,
+            left_um + clear_um,
+            top_um + tall - clear_um,
+            left_um + wide - clear_um,
+        )
     for top in range(0, height, PIECE):
         for left in range(0, width, PIECE):
             size = (min(PIECE, height - top), min(PIECE, width - left))
             corner = (origin[0] + top, origin[1] + left)
-            pixels, cells = _draw_piece(corner, size, mpp, seed)
+            pixels, cells = _draw_piece(corner, size, mpp, seed, inner)
             rgb[top : top + size[0], left : left + size[1]] = pixels
             found.append(cells)
     y = np.concatenate([c.y for c in found]) / mpp - 0.5 - origin[0]
@@ -123,10 +139,23 @@ def draw_tissue(
     return DrawnTissue(rgb, nuclei, mpp)
 
 
+def glass_color(seed: int) -> NDArray[np.uint8]:
+    """(3,) uint8 colour of bare glass in the tissue of a seed."""
+    density = np.full(3, _Stain.of(seed).white, np.float32)
+    return np.asarray(to_rgb(density) + 0.5).astype(np.uint8)
+
+
 def _draw_piece(
-    corner: tuple[int, int], size: tuple[int, int], mpp: float, seed: int
+    corner: tuple[int, int],
+    size: tuple[int, int],
+    mpp: float,
+    seed: int,
+    inner: tuple[float, float, float, float] | None = None,
 ) -> tuple[NDArray[np.uint8], Cells]:
-    """(h, w, 3) pixels, and the nucleated cells whose centre lies in them."""
+    """(h, w, 3) pixels, and the nucleated cells whose centre lies in them.
+
+    Cells outside `inner` (top, left, bottom, right in µm) are left out.
+    """
     stain = _Stain.of(seed)
     sigma = stain.blur_um / mpp
     pad = int(4 * sigma + 1) + 1
@@ -140,6 +169,11 @@ def _draw_piece(
     cells = grow_cells(
         (box[0] - REACH_UM, box[1] - REACH_UM, box[2] + REACH_UM, box[3] + REACH_UM), seed=seed
     )
+    if inner is not None:
+        top, left, bottom, right = inner
+        cells = cells.select(
+            (cells.y >= top) & (cells.y < bottom) & (cells.x >= left) & (cells.x < right)
+        )
     for i in range(len(cells)):
         cy, cx = cells.y[i], cells.x[i]
         # Whole absolute pixels, so that a cell looks the same from every window.
