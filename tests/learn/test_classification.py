@@ -117,12 +117,63 @@ def test_a_parent_is_trained_further(typed, nothing, config, tmp_path):
     torch.testing.assert_close(child.network.state_dict(), parent.network.state_dict())
 
 
+def held_out(seed=5):
+    return LabelSet((typed_image("v", "validation", seed),), DEFAULT_CLASSES)
+
+
 def test_validation_labels_calibrate_and_score(typed, config, tmp_path):
-    held = LabelSet((typed_image("v", "validation", 5),), DEFAULT_CLASSES)
-    result_of(fit(typed, held, config, out=tmp_path / "m", device="cpu"))
+    result_of(fit(typed, held_out(), config, out=tmp_path / "m", device="cpu"))
     card = Classifier.load(tmp_path / "m", device="cpu").card
     assert card.temperature > 0
-    assert card.scores[0].metrics["weighted_f1"] > 0.8
+    (record,) = card.scores
+    assert (record.data, record.split) == ("typed", "validation")
+    assert record.metrics["weighted_f1"] > 0.8
+    assert record.weighted_f1_ci is not None
+
+
+def test_without_validation_labels_the_temperature_stays_unset(typed, nothing, config, tmp_path):
+    result_of(fit(typed, nothing, config, out=tmp_path / "m", device="cpu"))
+    card = Classifier.load(tmp_path / "m", device="cpu").card
+    assert card.temperature is None
+    assert card.scores == []
+
+
+def test_validation_labels_choose_nothing_unless_asked_to(typed, nothing, config, tmp_path):
+    """Last weights with and without them: the same network, to the bit."""
+    result_of(fit(typed, nothing, config, out=tmp_path / "without", device="cpu"))
+    run = result_of(fit(typed, held_out(), config, out=tmp_path / "with", device="cpu"))
+    assert [r.best_epoch for r in run.reports] == [0, 1]
+    assert all(0 <= r.validation["f1"] <= 1 for r in run.reports)
+    both = [Classifier.load(tmp_path / name, device="cpu") for name in ("without", "with")]
+    first, second = (model.network.state_dict() for model in both)
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_the_papers_rule_keeps_the_weights_that_score_best(typed, config, tmp_path, monkeypatch):
+    given = iter([0.3, 0.9, 0.5])
+    scores = SupervisedMethod._scores
+
+    def as_given(self, prob, known):
+        return replace(scores(self, prob, known), weighted_f1=next(given, 0.9))
+
+    monkeypatch.setattr(SupervisedMethod, "_scores", as_given)
+    paper = replace(config, validation="paper", steps=6, steps_per_epoch=2)
+    steps = fit(typed, held_out(), paper, out=tmp_path / "m", device="cpu")
+    weights = []
+    for report in steps:
+        assert report.is_best == (report.epoch < 2)
+        weights.append((tmp_path / "m" / "weights.safetensors").read_bytes())
+    assert weights[0] != weights[1] == weights[2]
+    assert (tmp_path / "m" / "weights.safetensors").read_bytes() == weights[1]
+
+
+def test_the_papers_rule_without_validation_labels_is_refused(typed, nothing, config):
+    with pytest.raises(
+        TrainingError,
+        match="^validation = 'paper' chooses the weights by labels of the split 'validation', and "
+        r"there are none\. Mark labelled images as such in images\.csv, or take 'none'\.$",
+    ):
+        SupervisedMethod(typed, nothing, replace(config, validation="paper"))
 
 
 def test_typing_keeps_places_ids_and_scores(typed, nothing, config, tmp_path):

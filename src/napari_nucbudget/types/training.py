@@ -82,6 +82,10 @@ class TrainConfig:
     with a rate that falls from the output back."""
     layer_decay: float = 0.5
     """Factor of the learning rate from a layer to the one before it (``discriminative``)."""
+    validation: Literal["none", "paper"] = "none"
+    """What chooses a classifier's weights. ``none``: nothing, the schedule is fixed and the last
+    weights are kept; validation labels, if any, only report and calibrate. ``paper``: the best
+    weighted F1 on validation labels (section 3.1), which someone with few labels lacks."""
     radius_um: float = 3.3
     """Matching radius of validation (section 3.1: 6 px at 0.55 µm/px)."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -113,6 +117,7 @@ class TrainConfig:
             raise ConfigError(f"layer_decay must lie in (0, 1], got {self.layer_decay}.")
         for name, choices in (
             ("recipe", ("product", "paper")),
+            ("validation", ("none", "paper")),
             ("fine_tune", ("all", "head", "discriminative")),
             ("precision", ("auto", "float32", "bfloat16", "float16")),
         ):

@@ -15,13 +15,15 @@ from torch.nn import functional as F
 
 from napari_nucbudget.core.class_metrics import class_scores
 from napari_nucbudget.errors import TrainingError
+from napari_nucbudget.infer.evaluate import class_score_record
 from napari_nucbudget.learn.augment import augment_pixels, dihedral
 from napari_nucbudget.learn.patch_data import nucleus_patches
 from napari_nucbudget.models.classifier import SHIFT, Classifier
 from napari_nucbudget.models.storage import build_network
 from napari_nucbudget.nets import CLASSIFIERS
 from napari_nucbudget.nets.ladder import GammaLadder, GammaLadderConfig
-from napari_nucbudget.types.card import InputSpec, ModelCard, ScoreRecord
+from napari_nucbudget.types.card import InputSpec, ModelCard
+from napari_nucbudget.types.class_scores import ClassScores
 from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.training import TrainConfig
 
@@ -69,6 +71,7 @@ class SupervisedMethod:
         self._labelled, self._label = patches.rgb[known], patches.label[known].astype(np.int64)
         self._pool = patches.rgb  # labelled ones are among the unlabelled too
         self._validation = nucleus_patches(validation, mpp=config.mpp, side=side)
+        self._validated_on = ", ".join(sorted({image.dataset for image in validation}))
         self._check_labels()
 
     def _check_labels(self) -> None:
@@ -85,6 +88,11 @@ class SupervisedMethod:
             raise TrainingError(
                 f"{int(counts.sum())} labels for {len(self.classes)} classes are too few; "
                 f"{2 * len(self.classes)} are the least, 40 a good start."
+            )
+        if self.config.validation == "paper" and not (self._validation.label >= 0).any():
+            raise TrainingError(
+                "validation = 'paper' chooses the weights by labels of the split 'validation', and "
+                "there are none. Mark labelled images as such in images.csv, or take 'none'."
             )
 
     def network(self) -> torch.nn.Module:
@@ -170,16 +178,21 @@ class SupervisedMethod:
         )
 
     def validate(self, network: torch.nn.Module) -> tuple[float | None, dict[str, float]]:
-        """Weighted F1 on validation labels; None without any."""
+        """Weighted F1 on validation labels, and figures to report.
+
+        None where `TrainConfig.validation` is ``"none"``: then the later
+        weights are the better, whatever the figures say.
+        """
         known = self._validation.label >= 0
         if not known.any():
             return None, {}
         model = self.bundle(network)
         prob = model.probabilities(self._validation.rgb[known], average=False)
         scores = self._scores(prob, known)
-        return scores.weighted_f1, {"f1": scores.weighted_f1, "macro_f1": scores.macro_f1}
+        chosen = scores.weighted_f1 if self.config.validation == "paper" else None
+        return chosen, {"f1": scores.weighted_f1, "macro_f1": scores.macro_f1}
 
-    def _scores(self, prob: NDArray[np.float32], known: NDArray[np.bool_]) -> Any:
+    def _scores(self, prob: NDArray[np.float32], known: NDArray[np.bool_]) -> ClassScores:
         return class_scores(
             prob,
             self._validation.label[known],
@@ -193,7 +206,12 @@ class SupervisedMethod:
         return Classifier.load(folder, device=device)
 
     def finish(self, model: Classifier) -> Classifier:
-        """The classifier calibrated and scored on validation, where there are labels."""
+        """The classifier calibrated and scored on validation, where there are labels.
+
+        Without them the temperature stays unset, which counts as 1: the
+        network has seen the training labels, and on those it is surer than it
+        should be, so that nothing can be learnt from them about calibration.
+        """
         known = self._validation.label >= 0
         if not known.any():
             return model
@@ -202,20 +220,7 @@ class SupervisedMethod:
         temperature = _temperature(model.logits(middle), self._validation.label[known])
         model = replace(model, card=model.card.model_copy(update={"temperature": temperature}))
         scores = self._scores(model.probabilities(wide), known)
-        record = ScoreRecord(
-            data="validation",
-            split="validation",
-            images=scores.images,
-            nuclei=scores.nuclei,
-            metrics={
-                "accuracy": round(scores.accuracy, 4),
-                "macro_f1": round(scores.macro_f1, 4),
-                "weighted_f1": round(scores.weighted_f1, 4),
-                "ece": round(scores.ece, 4),
-            },
-            f1_ci=scores.weighted_f1_ci,
-            mpp=scores.mpp,
-        )
+        record = class_score_record(scores, data=self._validated_on, split="validation")
         return replace(model, card=model.card.model_copy(update={"scores": [record]}))
 
 
