@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from napari_nucbudget.nets.patch_cnn import PatchCnn, PatchCnnConfig
 
-__all__ = ["GammaLadder", "GammaLadderConfig", "Pass"]
+__all__ = ["EPSILON", "GammaLadder", "GammaLadderConfig", "Level", "Pass", "combine", "normalise"]
 
 EPSILON = 1e-10
 
@@ -24,20 +24,31 @@ class GammaLadderConfig:
 
 
 @dataclass
+class Level:
+    """One level below the top: its z, and the pre-activation that z was normalised from."""
+
+    z: Tensor
+    before: Tensor
+
+
+@dataclass
 class Pass:
-    """What one run through the encoder leaves at its top.
+    """What one run through the encoder leaves at its top, and below it where that is asked for.
 
     Attributes
     ----------
     logits : (N, K) gamma (z + beta), of which the softmax is taken
     z : (N, K) normalised pre-activation, with noise on the corrupted path
     mean, std : (K,) batch statistics of the top layer of the last group of rows
+    below : list of Level
+        Input first; empty unless asked for.
     """
 
     logits: Tensor
     z: Tensor
     mean: Tensor
     std: Tensor
+    below: list[Level] = field(default_factory=list)
 
 
 class GammaLadder(nn.Module):
@@ -87,6 +98,7 @@ class GammaLadder(nn.Module):
         groups: tuple[int, ...],
         noise: float = 0.0,
         generator: torch.Generator | None = None,
+        keep: bool = False,
     ) -> Pass:
         """Run the encoder, each group of rows with its own batch statistics.
 
@@ -99,29 +111,27 @@ class GammaLadder(nn.Module):
             Standard deviation; 0 is the clean path.
         generator : torch.Generator, optional
             Draws the noise.
+        keep : bool
+            Keep the levels below the top.
         """
         h = _corrupt(x, noise, generator)
+        below = [Level(h, x)] if keep else []
         for name in self.layers[:-1]:
-            z = _normalise(getattr(self, name)(h), groups)
-            h = self._activated(name, _corrupt(z, noise, generator))
+            before = getattr(self, name)(h)
+            z = _corrupt(normalise(before, groups), noise, generator)
+            if keep:
+                below.append(Level(z, before))
+            h = self._activated(name, z)
         z = self.dense3(h)
         last = z[-groups[-1] :]
         mean, std = last.mean(0), (last.var(0, unbiased=False) + EPSILON).sqrt()
-        z = _corrupt(_normalise(z, groups), noise, generator)
-        return Pass(self.gamma * (z + self._beta("dense3")), z, mean, std)
+        z = _corrupt(normalise(z, groups), noise, generator)
+        return Pass(self.gamma * (z + self._beta("dense3")), z, mean, std, below)
 
     def denoise(self, corrupted: Pass, rows: slice) -> Tensor:
-        """Estimate of the clean top layer from its corrupted one (the "gauss" combinator).
-
-        ``mu(u) = a1 sigmoid(a2 u + a3) + a4 u + a5``, v(u) alike with a6 .. a10,
-        ``z_est = (z - mu) v + mu``; u is the batch-normalised softmax.
-        """
-        u = _normalise(F.softmax(corrupted.logits[rows], dim=1), (len(corrupted.z[rows]),))
-        a1, a2, a3, a4, a5, a6, a7, a8, a9, a10 = self.combinator
-        mu = a1 * torch.sigmoid(a2 * u + a3) + a4 * u + a5
-        v = a6 * torch.sigmoid(a7 * u + a8) + a9 * u + a10
-        estimate: Tensor = (corrupted.z[rows] - mu) * v + mu
-        return estimate
+        """Estimate of the clean top layer from its corrupted one; u is the normalised softmax."""
+        u = normalise(F.softmax(corrupted.logits[rows], dim=1), (len(corrupted.z[rows]),))
+        return combine(corrupted.z[rows], u, self.combinator)
 
     def denoising_cost(self, corrupted: Pass, clean: Pass, rows: slice) -> Tensor:
         """Mean square between the estimate, normalised as the clean path was, and the clean z.
@@ -140,7 +150,7 @@ class GammaLadder(nn.Module):
             axes = (0, 2, 3) if z.ndim == 4 else (0,)
             getattr(self, f"mean_{name}").copy_(z.mean(axes))
             getattr(self, f"var_{name}").copy_(z.var(axes, unbiased=False))
-            z = _normalise(z, (len(z),))
+            z = normalise(z, (len(z),))
             h = self._activated(name, z)
 
     def folded(self) -> PatchCnn:
@@ -172,6 +182,20 @@ class GammaLadder(nn.Module):
         return beta
 
 
+def combine(z: Tensor, u: Tensor, combinator: Tensor) -> Tensor:
+    """Estimate of the clean z from the corrupted one and the signal u from above ("gauss").
+
+    ``mu(u) = a1 sigmoid(a2 u + a3) + a4 u + a5``, v(u) alike with a6 .. a10,
+    ``z_est = (z - mu) v + mu``; a1 .. a10 are the rows of `combinator`, one
+    value per unit of a dense layer and per channel of a convolution.
+    """
+    a1, a2, a3, a4, a5, a6, a7, a8, a9, a10 = (_channels(a, z) for a in combinator)
+    mu = a1 * torch.sigmoid(a2 * u + a3) + a4 * u + a5
+    v = a6 * torch.sigmoid(a7 * u + a8) + a9 * u + a10
+    estimate: Tensor = (z - mu) * v + mu
+    return estimate
+
+
 def _channels(values: Tensor, like: Tensor) -> Tensor:
     return values.view(1, -1, 1, 1) if like.ndim == 4 else values
 
@@ -183,7 +207,7 @@ def _corrupt(x: Tensor, noise: float, generator: torch.Generator | None) -> Tens
     return x + noise * torch.randn(x.shape, generator=generator).to(x)
 
 
-def _normalise(z: Tensor, groups: tuple[int, ...]) -> Tensor:
+def normalise(z: Tensor, groups: tuple[int, ...]) -> Tensor:
     """Rows of mean 0 and variance 1 within each group, channel by channel."""
     parts = [
         F.batch_norm(rows, None, None, training=True, eps=EPSILON)

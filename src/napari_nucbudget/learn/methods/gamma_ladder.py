@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from napari_nucbudget.errors import TrainingError
 from napari_nucbudget.learn.methods.supervised import SupervisedMethod
 from napari_nucbudget.models.classifier import Classifier
-from napari_nucbudget.nets.ladder import GammaLadder
+from napari_nucbudget.nets.ladder import GammaLadder, Pass
 from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.training import TrainConfig
 
@@ -36,7 +36,12 @@ class GammaLadderMethod(SupervisedMethod):
     ) -> None:
         if parent is not None:
             raise TrainingError(
-                "The method 'gamma-ladder' starts afresh and takes no parent; use 'fine-tune'."
+                f"The method {config.method!r} starts afresh and takes no parent; use 'fine-tune'."
+            )
+        if config.architecture not in ("auto", "patch-cnn"):
+            raise TrainingError(
+                f"The method {config.method!r} is built over patch-cnn, not over "
+                f"{config.architecture}; 'fixmatch' learns from unlabelled nuclei with any network."
             )
         if not config.batch_norm:
             raise TrainingError("The Γ-ladder is built on batch normalisation: batch_norm = true.")
@@ -54,21 +59,36 @@ class GammaLadderMethod(SupervisedMethod):
         config = self.config
         x = self._tensor(pixels, device)
         groups: tuple[int, ...] = (len(pixels),)
-        if config.denoising_weight > 0:
+        rows = slice(len(pixels), None)
+        if self._denoises():
             u = self._tensor(unlabelled, device)
             x, groups = torch.cat([x, u]), (len(pixels), len(unlabelled))
         generator = torch.Generator().manual_seed(seed)
-        corrupted = network.encode(x, groups=groups, noise=config.noise, generator=generator)
+        keep = self._descends()
+        corrupted = network.encode(
+            x, groups=groups, noise=config.noise, generator=generator, keep=keep
+        )
         supervised = _cross_entropy(corrupted.logits[: len(pixels)], label, device)
-        if config.denoising_weight == 0:
+        if not self._denoises():
             return {"total": supervised, "supervised": supervised.detach()}
-        clean = network.encode(u, groups=(len(u),))
-        denoising = network.denoising_cost(corrupted, clean, slice(len(pixels), None))
-        return {
-            "total": supervised + config.denoising_weight * denoising,
-            "supervised": supervised.detach(),
-            "denoising": denoising.detach(),
-        }
+        clean = network.encode(u, groups=(len(u),), keep=keep)
+        weighted, costs = self._denoising(network, corrupted, clean, rows)
+        return {"total": supervised + weighted, "supervised": supervised.detach(), **costs}
+
+    def _denoises(self) -> bool:
+        """Whether unlabelled rows count at all."""
+        return self.config.denoising_weight > 0
+
+    def _descends(self) -> bool:
+        """Whether levels below the top are denoised."""
+        return False
+
+    def _denoising(
+        self, network: GammaLadder, corrupted: Pass, clean: Pass, rows: slice
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted cost of the top layer, and the cost itself to report."""
+        cost = network.denoising_cost(corrupted, clean, rows)
+        return self.config.denoising_weight * cost, {"denoising": cost.detach()}
 
 
 def _cross_entropy(logits: Tensor, label: NDArray[np.int64], device: torch.device) -> Tensor:
