@@ -16,9 +16,10 @@ Every value after ``# key:`` is JSON; ``# shape:`` and ``# fields:`` are there w
 from __future__ import annotations
 
 import json
+from csv import QUOTE_MINIMAL, QUOTE_NONNUMERIC
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from napari_nucbudget.errors import ConfigError, PointsError
 from napari_nucbudget.io.files import write_atomically
@@ -58,7 +59,13 @@ def _write(path: Path, points: PointsFile) -> Path:
     text.write(f"{TITLE}{VERSION}\n")
     for key, value in {**facts_of(points), "nuclei": len(points.nuclei)}.items():
         text.write(f"# {key}: {json.dumps(value, ensure_ascii=False)}\n")
-    points.nuclei.to_frame().to_csv(text, index=False, lineterminator="\n")
+    nuclei = points.nuclei
+    words = [*nuclei.classes.names, *set(nuclei.origin)]
+    # A bare carriage return ends a line for readers, though not for the writer.
+    quoting: Literal[0, 2] = (
+        QUOTE_NONNUMERIC if any("\r" in word for word in words) else QUOTE_MINIMAL
+    )
+    nuclei.to_frame().to_csv(text, index=False, lineterminator="\n", quoting=quoting)
     write_atomically(path, text.getvalue().encode())
     return path
 

@@ -91,3 +91,49 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         write_points_csv(tmp_path / "file" / "p.csv", Nuclei.empty(), mpp=0.5, image="i")
+
+
+def test_a_class_may_be_called_na_and_hold_a_carriage_return(tmp_path):
+    classes = ClassScheme(tuple(NucleusClass(n, "#fff") for n in ("NA", "a\rb", "x\u2028y", "1")))
+    nuclei = Nuclei.from_points(np.zeros((4, 2)), label=[0, 1, 2, 3], classes=classes)
+    back = read_points_csv(write_points_csv(tmp_path / "p.csv", nuclei, mpp=None, image="i"))
+    assert back.nuclei.classes == classes
+    assert list(back.nuclei.label) == [0, 1, 2, 3]
+    assert back.mpp is None
+
+
+def test_a_table_that_lost_rows_is_noticed(tmp_path):
+    path = write_points_csv(tmp_path / "p.csv", Nuclei.from_points(np.eye(2)), mpp=0.5, image="i")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    (remark,) = read_points_csv(path).remarks
+    assert "The header counts 2 nuclei, the table holds 1" in remark
+
+
+def test_a_table_of_a_spreadsheet_in_another_encoding_says_what_to_do(tmp_path):
+    (tmp_path / "p.csv").write_bytes("y,x,label\n1,2,épithélial\n".encode("cp1252"))
+    with pytest.raises(PointsError, match="Save it as 'CSV UTF-8'"):
+        read_points_csv(tmp_path / "p.csv")
+
+
+def test_the_mark_at_the_start_of_windows_files_is_skipped(tmp_path):
+    (tmp_path / "p.csv").write_bytes(b"\xef\xbb\xbfy,x\r\n1,2\r\n")
+    np.testing.assert_array_equal(read_points_csv(tmp_path / "p.csv").nuclei.yx, [[1, 2]])
+
+
+def test_negative_coordinates_are_kept_and_said(tmp_path):
+    (tmp_path / "p.csv").write_text("y,x\n-3,2\n-0.5,0\n")
+    back = read_points_csv(tmp_path / "p.csv")
+    assert len(back.nuclei) == 2
+    assert "1 of 2 nuclei lie outside the image, the first at x=2, y=-3" in back.remarks[0]
+
+
+def test_an_id_that_is_given_twice_is_refused(tmp_path):
+    (tmp_path / "p.csv").write_text("id,y,x\n1,1,1\n1,2,2\n")
+    with pytest.raises(PointsError, match="Two rows have the same id"):
+        read_points_csv(tmp_path / "p.csv")
+
+
+def test_other_classes_can_be_given(tmp_path):
+    (tmp_path / "p.csv").write_text("y,x,label\n1,2,tumour\n")
+    classes = ClassScheme((NucleusClass("stroma", "#fff"), NucleusClass("tumour", "#000")))
+    assert read_points_csv(tmp_path / "p.csv", classes).nuclei.label[0] == 1
