@@ -18,6 +18,8 @@ CLASSIFIER: dict[str, dict[str, Any]] = {
     "supervised": {"steps": 600, "batch_size": 40, "learning_rate": 1e-3},
     "fine-tune": {"steps": 300, "batch_size": 40, "learning_rate": 1e-4},
     "gamma-ladder": {"steps": 1_000, "batch_size": 40, "learning_rate": 2e-3},
+    "ladder": {"steps": 1_000, "batch_size": 40, "learning_rate": 2e-3},
+    "fixmatch": {"steps": 1_000, "batch_size": 40, "learning_rate": 2e-3},
 }
 """Schedules that need no validation labels, by method."""
 

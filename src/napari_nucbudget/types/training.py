@@ -76,7 +76,16 @@ class TrainConfig:
     """Weights of the full ladder's denoising costs below the top: input, both convolutions, both
     hidden layers (Rasmus et al. 2015: 1000, 10, 0.1 and 0.1 above)."""
     unlabelled_batch: int = 64
-    """Unlabelled patches a step (Γ-ladder)."""
+    """Unlabelled patches a step (ladders, FixMatch)."""
+    unlabelled_weight: float = 1.0
+    """Weight of FixMatch's unlabelled term beside the supervised one."""
+    pseudo_threshold: float = 0.95
+    """Least probability at which FixMatch believes its own guess."""
+    align_distribution: bool = False
+    """Scale FixMatch's guesses to the labels' shares of the classes; for labels that were drawn at
+    random, not for those that were sought out."""
+    strong_jitter: float = 0.2
+    """Spread of the stain amounts in FixMatch's strong view; exposure varies by half of it."""
     fine_tune: Literal["all", "head", "discriminative"] = "all"
     """What fine-tuning a classifier trains: all layers, the last one on frozen features, or all
     with a rate that falls from the output back."""
@@ -105,7 +114,7 @@ class TrainConfig:
             raise ConfigError(f"parent_share must lie in [0, 1], got {self.parent_share}.")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema must lie in [0, 1), got {self.ema}.")
-        for name in ("noise", "denoising_weight"):
+        for name in ("noise", "denoising_weight", "unlabelled_weight", "strong_jitter"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}.")
         if len(self.ladder_weights) != 5 or not all(w >= 0 for w in self.ladder_weights):
@@ -113,6 +122,10 @@ class TrainConfig:
                 "ladder_weights must be five numbers of at least 0 (input, two convolutions, two "
                 f"hidden layers), got {list(self.ladder_weights)}."
             )
+        if not 0 <= self.pseudo_threshold <= 1:
+            raise ConfigError(f"pseudo_threshold must lie in [0, 1], got {self.pseudo_threshold}.")
+        if self.unlabelled_batch < 1:
+            raise ConfigError(f"unlabelled_batch must be at least 1, got {self.unlabelled_batch}.")
         if not 0 < self.layer_decay <= 1:
             raise ConfigError(f"layer_decay must lie in (0, 1], got {self.layer_decay}.")
         for name, choices in (

@@ -10,6 +10,7 @@ METHODS = Registry(
         "detection": "napari_nucbudget.learn.methods.detection:DetectionMethod",
         "supervised": "napari_nucbudget.learn.methods.supervised:SupervisedMethod",
         "fine-tune": "napari_nucbudget.learn.methods.fine_tune:FineTuneMethod",
+        "fixmatch": "napari_nucbudget.learn.methods.fixmatch:FixMatchMethod",
         "ladder": "napari_nucbudget.learn.methods.ladder:LadderMethod",
         "gamma-ladder": "napari_nucbudget.learn.methods.gamma_ladder:GammaLadderMethod",
     },

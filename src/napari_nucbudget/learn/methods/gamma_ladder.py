@@ -34,10 +34,6 @@ class GammaLadderMethod(SupervisedMethod):
         config: TrainConfig,
         parent: Classifier | None = None,
     ) -> None:
-        if parent is not None:
-            raise TrainingError(
-                f"The method {config.method!r} starts afresh and takes no parent; use 'fine-tune'."
-            )
         if config.architecture not in ("auto", "patch-cnn"):
             raise TrainingError(
                 f"The method {config.method!r} is built over patch-cnn, not over "
@@ -45,7 +41,7 @@ class GammaLadderMethod(SupervisedMethod):
             )
         if not config.batch_norm:
             raise TrainingError("The Γ-ladder is built on batch normalisation: batch_norm = true.")
-        super().__init__(train, validation, config)
+        super().__init__(train, validation, config, parent)
 
     def batch(self, rng: np.random.Generator) -> Any:
         """As the supervised batch, and (U, 27, 27, 3) unlabelled patches at the end."""

@@ -56,6 +56,10 @@ class SupervisedMethod:
         config: TrainConfig,
         parent: Classifier | None = None,
     ) -> None:
+        if parent is not None and not self.needs_parent:
+            raise TrainingError(
+                f"The method {config.method!r} starts afresh and takes no parent; use 'fine-tune'."
+            )
         self.config, self.parent, self.classes = config, parent, train.classes
         self._patch: int = CLASSIFIERS[self._architecture()].patch
         self._input = InputSpec(
