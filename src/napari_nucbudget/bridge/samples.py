@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import weakref
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 from napari_nucbudget.bridge.layers import LayerData, points_layer
+from napari_nucbudget.bridge.slide_reader import slide_layer
 
 __all__ = ["cmu_slide", "drawn_biopsy", "skin"]
 
@@ -23,7 +21,7 @@ def drawn_biopsy() -> list[LayerData]:
     from napari_nucbudget.io.formats.csv import read_points_csv
     from napari_nucbudget.io.samples.locate import sample_path
 
-    image = _slide_layer(sample_path("drawn_biopsy.ome.tif"), name="drawn biopsy")
+    image = slide_layer(sample_path("drawn_biopsy.ome.tif"), name="drawn biopsy")
     truth = read_points_csv(sample_path("drawn_biopsy.truth.csv"))
     place = {key: image[1][key] for key in ("scale", "units")}
     data, arguments, kind = points_layer(
@@ -63,29 +61,4 @@ def cmu_slide() -> list[LayerData]:
     """
     from napari_nucbudget.io.downloads import CMU_SLIDE, fetch
 
-    return [_slide_layer(fetch(CMU_SLIDE), name="CMU-1 small region")]
-
-
-def _slide_layer(path: Path, *, name: str) -> LayerData:
-    """Image layer over a TIFF that stays on disk, in micrometres where the file gives them."""
-    from napari_nucbudget.io.tiff import TiffSource
-
-    source = TiffSource(path)
-    count, mpp = len(source.levels), source.mpp
-    source.close()
-    levels = [_open_level(path, i) for i in range(count)]
-    arguments: dict[str, Any] = {"name": name, "rgb": True, "multiscale": count > 1}
-    if mpp is not None:
-        arguments |= {"scale": (mpp, mpp), "units": ("µm", "µm")}
-    return (levels if count > 1 else levels[0]), arguments, "image"
-
-
-def _open_level(path: Path, level: int) -> Any:
-    """zarr array over one level; the file is closed when the array is no longer used."""
-    import tifffile
-    import zarr
-
-    tif = tifffile.TiffFile(path)
-    store = tif.aszarr(level=level)
-    weakref.finalize(store, tif.close)
-    return zarr.open_array(store, mode="r")
+    return [slide_layer(fetch(CMU_SLIDE), name="CMU-1 small region")]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_nucbudget.errors import ConfigError, TileError
 from napari_nucbudget.types.image import ImageSource, Region
 
-__all__ = ["Overview", "read_overview"]
+__all__ = ["Overview", "read_overview", "shrunk"]
 
 PIECE = 2048
 """Side of the pieces that are read, pixels of the level: 12 MB each."""
@@ -91,7 +91,7 @@ def _fill(
             piece.y * ratio, piece.x * ratio, piece.height * ratio, piece.width * ratio
         ).clipped(level.shape)
         try:
-            small = _shrunk(source.read(window, number), ratio)
+            small = shrunk(source.read(window, number), ratio)
         except TileError:
             if piece.area > 64 * 64:  # so that one bad tile does not hide its neighbours
                 for part in _quarters(piece):
@@ -117,8 +117,11 @@ def _quarters(piece: Region) -> list[Region]:
     return [Region(y, x, h, w) for y, h in rows for x, w in columns if h and w]
 
 
-def _shrunk(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Mean of squares of `factor` pixels, or of some samples of them; the last may be smaller."""
+def shrunk(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """(h, w, 3) mean of squares of `factor` pixels, or of some samples of them.
+
+    h and w are rounded up: the last squares may be smaller.
+    """
     if factor == 1:
         return pixels
     every = max(1, factor // SAMPLES)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,9 +17,6 @@ __all__ = ["TileCache", "TiledLevel"]
 
 CACHE_BYTES = 64 << 20
 """Neighbouring reads share the tiles under their halos; more than a few rows is no gain."""
-
-_log = logging.getLogger(__name__)
-
 
 class TileCache:
     """Decoded tiles, the most recently used ones, up to a number of bytes; for many threads."""
@@ -86,7 +83,7 @@ class TiledLevel:
         self.dtype = np.dtype(dtype)
         self.tile = tile
         self.forgiving = False
-        """Show tiles that do not decode in grey, with a line in the log, instead of raising."""
+        """Show tiles that do not decode in grey, with one warning each, instead of raising."""
         self._decode = decode
         self._path, self._number, self._cache = path, number, cache
         self._told: set[tuple[int, int]] = set()
@@ -195,7 +192,7 @@ class TiledLevel:
             raise error
         if (row, column) not in self._told:
             self._told.add((row, column))
-            _log.warning("%s It is shown in grey.", error)
+            warnings.warn(f"{error} It is shown in grey.", stacklevel=2)
         height, width = self._place(row, column)[2:]
         return np.full((height, width, self.shape[2]), self._full(0.5), self.dtype)
 
