@@ -75,7 +75,24 @@ def train_classifier(
     ] = None,
     unlabelled: Annotated[
         list[Path] | None,
-        typer.Option(help="Images whose detected nuclei are learnt from without labels."),
+        typer.Option(
+            help="More nuclei to learn from without labels: a label set folder (its dots), a "
+            "folder of images or an image (detected nuclei); may be given repeatedly."
+        ),
+    ] = None,
+    unlabelled_from: Annotated[
+        str,
+        typer.Option(help="dots, or detected: where unlabelled nuclei of label sets come from."),
+    ] = "dots",
+    unlabelled_mpp: Annotated[
+        float | None, typer.Option(help="µm per pixel of --unlabelled images that do not say it.")
+    ] = None,
+    detector: Annotated[
+        str, typer.Option(help="Model that detects unlabelled nuclei.")
+    ] = DEFAULT_MODEL,
+    validation: Annotated[
+        str | None,
+        typer.Option(help="none: fixed schedule; paper: best weights on validation labels."),
     ] = None,
     config: Settings = None,
     seed: Annotated[int | None, typer.Option(help="Seed of labels, weights and crops.")] = None,
@@ -86,8 +103,8 @@ def train_classifier(
 ) -> None:
     """Train a classifier of nucleus types on the dots that have a class.
 
-    Without images of the split "validation" the schedule is fixed and nothing
-    is chosen by looking at labels that a user with a small budget lacks.
+    The schedule is fixed, unless "--validation paper" asks for the weights that
+    are best on labels of the split "validation", which few labels do not allow.
     """
     from napari_nucbudget.core.sampling import label_budget
     from napari_nucbudget.io.label_sets import read_label_sets
@@ -95,14 +112,25 @@ def train_classifier(
     from napari_nucbudget.models.library import load_classifier
     from napari_nucbudget.types.labels import LabelSet
 
-    settings = _classifier_settings(config, method, seed, out, resume=resume)
+    settings = _classifier_settings(config, method, seed, validation, out, resume=resume)
+    if unlabelled_from not in ("dots", "detected"):
+        raise ConfigError(f"--unlabelled-from must be dots or detected, got {unlabelled_from!r}.")
     whole = read_label_sets(list(data), splits=("train", "validation"))
     train = whole.split("train")
     held = tuple(image for image in whole if image.split == "validation")
     if labels is not None:
         train = label_budget(train, _budget(labels, train), seed=settings.seed)
-    if unlabelled:
-        train = _with_unlabelled(train, unlabelled, device)
+    if unlabelled or unlabelled_from == "detected":
+        train = _with_unlabelled(
+            train,
+            list(data),
+            unlabelled or [],
+            settings,
+            dots=unlabelled_from == "dots",
+            mpp=unlabelled_mpp,
+            detector=detector,
+            device=device,
+        )
     steps = fit(
         train,
         LabelSet(held, whole.classes, whole.provenance),
@@ -144,7 +172,13 @@ def _summarise(run: TrainingRun, as_json: bool) -> None:
 
 
 def _classifier_settings(
-    file: Path | None, method: str, seed: int | None, out: Path, *, resume: bool
+    file: Path | None,
+    method: str,
+    seed: int | None,
+    validation: str | None,
+    out: Path,
+    *,
+    resume: bool,
 ) -> TrainConfig:
     from napari_nucbudget.learn.transfer import CLASSIFIER, CLASSIFIER_COMMON
     from napari_nucbudget.registry import near_misses
@@ -159,37 +193,51 @@ def _classifier_settings(
         values |= _read_settings(file)
     if seed is not None:
         values["seed"] = seed
+    if validation is not None:
+        values["validation"] = validation
     return TrainConfig.from_dict(values)
 
 
 def _budget(text: str, train: LabelSet) -> int:
     """Number of labels that ``40`` or ``1%`` means."""
+    from napari_nucbudget.core.sampling import budget_size
+
     known = sum(int((image.nuclei.label >= 0).sum()) for image in train)
-    try:
-        if text.endswith("%"):
-            return max(1, round(known * float(text[:-1]) / 100))
-        return int(text)
-    except ValueError as error:
-        raise ConfigError(f"--labels must be a number or a percentage, got {text!r}.") from error
+    return budget_size(text, known)
 
 
-def _with_unlabelled(train: LabelSet, paths: list[Path], device: str) -> LabelSet:
-    """The label set with the detected nuclei of more images, none of them with a class."""
-    from dataclasses import replace
-
-    from napari_nucbudget.infer.detect import detect
-    from napari_nucbudget.io.images import open_image
+def _with_unlabelled(
+    train: LabelSet,
+    data: list[Path],
+    paths: list[Path],
+    settings: TrainConfig,
+    *,
+    dots: bool,
+    mpp: float | None,
+    detector: str,
+    device: str,
+) -> LabelSet:
+    """The label set with more nuclei to learn from, none of them with a class."""
+    from napari_nucbudget.io.label_sets import read_label_sets
+    from napari_nucbudget.learn.unlabelled import read_unlabelled, with_detected, with_unlabelled
     from napari_nucbudget.models.library import load_detector
-    from napari_nucbudget.types.labels import AnnotatedImage
 
-    detector = load_detector(DEFAULT_MODEL, device=device)
-    extra = []
-    for path in paths:
-        source = open_image(path)
-        nuclei = replace(detect(source, detector), classes=train.classes)
-        typer.echo(f"{path}: {len(nuclei):,} nuclei to learn from without labels", err=True)
-        extra.append(AnnotatedImage(source, nuclei, fields=(), dataset="unlabelled"))
-    return replace(train, images=(*train.images, *extra))
+    if settings.method == "fine-tune":
+        raise ConfigError(
+            "The method 'fine-tune' learns from labels alone; leave --unlabelled and "
+            "--unlabelled-from away, or take a method such as gamma-ladder."
+        )
+    more = read_unlabelled(paths, mpp=mpp)
+    finder = load_detector(detector, device=device) if more.plain or not dots else None
+    if not dots and finder is not None:
+        steps = with_detected(train, finder)
+        train = watch(steps, "detecting", lambda p: (p.done, p.total, f"{p.found:,} nuclei"))
+    held = [image for image in read_label_sets(list(data)) if image.split != "train"]
+    steps = with_unlabelled(train, more, finder, held=held, dots=dots, seed=settings.seed)
+    train = watch(steps, "unlabelled", lambda p: (p.done, p.total, f"{p.found:,} nuclei"))
+    count = sum(int((image.nuclei.label < 0).sum()) for image in train)
+    typer.echo(f"{count:,} nuclei are learnt from without a label", err=True)
+    return train
 
 
 def _settings(

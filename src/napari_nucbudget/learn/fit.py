@@ -22,6 +22,7 @@ from napari_nucbudget.errors import OutputError, TrainingError
 from napari_nucbudget.io.files import write_atomically
 from napari_nucbudget.io.label_sets import content_hash
 from napari_nucbudget.learn.checkpoint import STATE_FILE, load_state, save_state
+from napari_nucbudget.learn.leaks import refuse_leak
 from napari_nucbudget.learn.methods import METHODS
 from napari_nucbudget.models.bundle import CARD_FILE, Detector
 from napari_nucbudget.models.classifier import Classifier
@@ -80,7 +81,7 @@ def fit(
         Where `out` holds a run already, or cannot be written.
     """
     out = Path(out)
-    _refuse_leak(train, validation)
+    refuse_leak(train, validation)
     if not resume and ((out / CARD_FILE).exists() or (out / STATE_FILE).exists()):
         raise OutputError(
             f"{out} holds a run already. Give another folder, or --resume to go on with it."
@@ -228,24 +229,6 @@ def _follow(average: torch.nn.Module, network: torch.nn.Module, decay: float) ->
             mean.lerp_(value, 1 - decay)
         else:
             mean.copy_(value)
-
-
-def _refuse_leak(train: LabelSet, validation: LabelSet) -> None:
-    """No image, and no known patient, may be on both sides."""
-    both = {(i.dataset, i.name) for i in train} & {(i.dataset, i.name) for i in validation}
-    if both:
-        names = ", ".join(sorted(name for _, name in both)[:5])
-        raise TrainingError(f"{len(both)} images are in training and in validation: {names}.")
-    known = [
-        {(i.dataset, i.patient) for i in labels if i.patient != "unknown"}
-        for labels in (train, validation)
-    ]
-    if shared := known[0] & known[1]:
-        names = ", ".join(sorted(patient for _, patient in shared)[:5])
-        raise TrainingError(
-            f"{len(shared)} patients have images in training and in validation: {names}. "
-            "Split by patient, or the scores are too good."
-        )
 
 
 def _refuse_other_config(saved: dict[str, Any], config: TrainConfig) -> None:
