@@ -1,0 +1,155 @@
+"""One cell of table 3: a classifier learnt from one draw of labels, scored on unseen tissue."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Generator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_nucbudget.budget.cells import DESCRIPTORS, ZERO_LABEL, Cell
+from napari_nucbudget.budget.parents import parent_model
+from napari_nucbudget.budget.prepare import in_memory
+from napari_nucbudget.budget.recipe import Recipe
+from napari_nucbudget.budget.scoring import NucleiToScore
+from napari_nucbudget.core.sampling import budget_size, label_budget
+from napari_nucbudget.io.label_sets import read_label_set
+from napari_nucbudget.learn.fit import fit
+from napari_nucbudget.models.classifier import Classifier
+from napari_nucbudget.models.library import load_classifier
+from napari_nucbudget.types.labels import LabelSet
+from napari_nucbudget.types.training import TrainingRun
+
+__all__ = ["ClassificationBench"]
+
+
+class ClassificationBench:
+    """Runs cells on one target, whose images are read and cut once.
+
+    One training gives both ways of choosing its weights: the last ones, after
+    a fixed schedule, for which no validation label is needed (`last`); and
+    those of the epoch that scores best on the target's validation labels, as
+    in the paper (`validation`).
+    """
+
+    def __init__(
+        self, recipe: Recipe, *, data: Path, out: Path, split: str, threads: int, device: str
+    ) -> None:
+        self.recipe, self.out, self.threads, self.device = recipe, out, threads, device
+        self._data = data
+        splits = tuple(dict.fromkeys(("train", "validation", split)))
+        self._labels = read_label_set(data / recipe.target, splits=splits)
+        self._scored_split = split
+        self.prepared = cache(self._prepare)
+        self.scored = cache(self._nuclei)
+        self._parent: Classifier | None = None
+
+    def _prepare(self, split: str, mpp: float) -> LabelSet:
+        return in_memory(self._labels.split(split), mpp=mpp)
+
+    def _nuclei(self, split: str, mpp: float, patch: int) -> NucleiToScore:
+        labels = self._labels.split(split)
+        return NucleiToScore(labels, mpp=mpp, patch=patch)
+
+    def run(self, cell: Cell) -> Generator[str, None, dict[str, Any]]:
+        """What one cell finds; yields what it is doing."""
+        if cell.row.startswith(ZERO_LABEL):
+            return (yield from self._zero_label(cell))
+        mpp = self.recipe.config(self.recipe.baseline, cell.budget).mpp
+        row = self.recipe.methods.get(cell.row)
+        if row is not None:
+            mpp = self.recipe.config(cell.row, cell.budget).mpp
+        train = self.prepared("train", mpp)
+        known = sum(int((image.nuclei.label >= 0).sum()) for image in train)
+        count = budget_size(cell.budget, known)
+        few = label_budget(train, count, seed=cell.seed)
+        if cell.row == DESCRIPTORS:
+            result = self._descriptors(few)
+        else:
+            result = yield from self._train(cell, few)
+        return {"labels": count, **result}
+
+    def _zero_label(self, cell: Cell) -> Generator[str, None, dict[str, Any]]:
+        model = load_classifier(cell.model, device=self.device) if cell.model else None
+        if model is None:
+            model = yield from self.parent()
+        yield "scoring"
+        nuclei = self.scored(self._scored_split, model.card.input.mpp, model.patch)
+        scores = {"last": nuclei.score(model).to_dict()}
+        return {"labels": 0, "model": model.card.name, "scores": scores, "train_seconds": 0.0}
+
+    def _descriptors(self, few: LabelSet) -> dict[str, Any]:
+        from napari_nucbudget.budget.logistic import descriptor_probabilities
+
+        mpp = few.images[0].mpp
+        started = time.monotonic()
+        nuclei = self.scored(self._scored_split, mpp, 27)
+        prob = descriptor_probabilities(few, nuclei.wide, mpp=mpp)
+        seconds = time.monotonic() - started
+        scores = {"last": nuclei.score_probabilities(prob).to_dict()}
+        return {"scores": scores, "train_seconds": seconds}
+
+    def parent(self) -> Generator[str, None, Classifier]:
+        """The recipe's parent, trained first where it is not there yet."""
+        if self._parent is None:
+            model = yield from parent_model(
+                self.recipe,
+                data=self._data,
+                out=self.out,
+                threads=self.threads,
+                device=self.device,
+            )
+            assert isinstance(model, Classifier)
+            self._parent = model
+        return self._parent
+
+    def _train(self, cell: Cell, few: LabelSet) -> Generator[str, None, dict[str, Any]]:
+        config = self.recipe.config(cell.row, cell.budget, seed=cell.seed)
+        config = replace(config, threads=self.threads)
+        parent = (yield from self.parent()) if self.recipe.uses_parent(cell.row) else None
+        folder = self.out / "work" / cell.id
+        shutil.rmtree(folder, ignore_errors=True)
+        nothing = LabelSet((), few.classes, few.provenance)
+        steps = fit(few, nothing, config, out=folder, parent=parent, device=self.device)
+        seconds, best, curve = 0.0, -1.0, []
+        chosen: Classifier | None = None
+        while True:
+            started = time.monotonic()
+            try:
+                report = next(steps)
+            except StopIteration as end:
+                seconds += time.monotonic() - started
+                run: TrainingRun = end.value
+                break
+            seconds += time.monotonic() - started
+            model = Classifier.load(folder, device=self.device)
+            held = self.scored("validation", model.card.input.mpp, model.patch)
+            score = held.score(model, average=False).weighted_f1
+            curve.append({"step": report.step, "validation_f1": round(score, 4)})
+            if score > best:
+                best, chosen, best_step = score, model, report.step
+            yield f"step {report.step:,} of {report.steps:,}, validation {score:.3f}"
+        last = Classifier.load(folder, device=self.device)
+        yield "scoring"
+        nuclei = self.scored(self._scored_split, last.card.input.mpp, last.patch)
+        scores = {"last": nuclei.score(last).to_dict()}
+        if chosen is None or best_step == run.reports[-1].step:
+            scores["validation"] = scores["last"]
+        else:
+            scores["validation"] = nuclei.score(chosen).to_dict()
+        shutil.rmtree(folder, ignore_errors=True)
+        held = self.scored("validation", last.card.input.mpp, last.patch)
+        return {
+            "scores": scores,
+            "train_seconds": round(seconds, 2),
+            "steps": run.reports[-1].step,
+            "stopped": run.stopped,
+            "best_step": best_step,
+            "validation_labels": int(np.size(held.label)),
+            "curve": curve,
+        }
