@@ -13,7 +13,7 @@ from napari_nucbudget.errors import ConfigError, ProjectError
 from napari_nucbudget.project.images import ProjectImage, fingerprint, relative_path
 from napari_nucbudget.project.journal import ClassesChange, ClassRow, FieldChange, RowsChange
 from napari_nucbudget.project.reading import ProjectReader
-from napari_nucbudget.project.state import Field, image_from_row
+from napari_nucbudget.project.state import IMAGE_COLUMNS, Field, image_from_row
 from napari_nucbudget.project.table import DELETED, NucleiTable
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
 from napari_nucbudget.types.image import Region, check_mpp
@@ -75,7 +75,9 @@ class DeclaringStore(ProjectReader):
                 raise ProjectError(f"{name} is empty: {shape[0]} x {shape[1]} pixels.")
             with self.transaction() as connection:
                 marks = ", ".join("?" * len(row))
-                connection.execute(f"INSERT INTO images VALUES ({marks})", row)
+                connection.execute(
+                    f"INSERT INTO images ({', '.join(IMAGE_COLUMNS)}) VALUES ({marks})", row
+                )
             added = image_from_row(row)
             self._state.images[added.id] = added
             self._state.tables[added.id] = NucleiTable(len(self._state.classes))

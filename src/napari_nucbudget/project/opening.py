@@ -128,28 +128,35 @@ def _open_to_write(
     home: Path,
 ) -> ProjectStore:
     version = schema.stored_version(connection, path)
-    if not version:
+    known = version != 0
+    if not known:
         _check_not_emptied(path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        _start(connection, classes)
-    else:
-        connection.execute("PRAGMA journal_mode = WAL")
-        if not _ended_well(connection):
-            _check_whole(connection)
-            notices.append("The last session was cut off; every edit that it had made is here.")
-        try:
-            back_up(connection, path)
-        except (OSError, sqlite3.Error) as error:
-            if version < schema.VERSION:  # never change the tables without a copy
-                raise
-            notices.append(f"No backup of {path} could be made: {error}.")
-        schema.migrate(connection, version)
+    connection.execute("PRAGMA journal_mode = WAL")
     # FULL: an edit is on the disk, not in its cache, before it shows.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {64 << 20}")
+    if not known:
+        _start(connection, classes)
+    elif not _ended_well(connection):
+        _check_whole(connection)
+        notices.append("The last session was cut off; every edit that it had made is here.")
+    if known and version < schema.VERSION:
+        try:
+            back_up(connection, path)
+        except (OSError, sqlite3.Error) as error:
+            raise OutputError(
+                f"{path} has to be brought to version {schema.VERSION}, and no backup of it could "
+                f"be made: {error}. Make room; the project was not changed."
+            ) from error
+        schema.migrate(connection, version)
+    state = ProjectState.load(connection, path)
+    if known:  # after all pages were read, so that no damage reaches the backups
+        try:
+            back_up(connection, path)
+        except (OSError, sqlite3.Error) as error:
+            notices.append(f"No backup of {path} could be made: {error}.")
     if home != path.parent:
         connection.execute("INSERT OR REPLACE INTO meta VALUES ('home', ?)", (str(home),))
-    state = ProjectState.load(connection, path)
     store = ProjectStore(path, connection, state, lock=lock, annotator=annotator, notices=notices)
     try:
         store.begin_session()

@@ -55,7 +55,8 @@ def back_up(connection: sqlite3.Connection, project: Path) -> Path:
     folder = _backup_folder(project)
     folder.mkdir(exist_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    number = sum(path.stem.startswith(f"{project.stem}-{stamp}") for path in older)
+    same = [path for path in older if path.stem.startswith(f"{project.stem}-{stamp}-")]
+    number = int(same[0].stem[-3:]) + 1 if same else 0
     target = folder / f"{project.stem}-{stamp}-{number:03d}{project.suffix}"
     partial = target.with_suffix(".part")
     try:

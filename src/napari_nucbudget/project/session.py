@@ -102,7 +102,7 @@ class ProjectSession:
     def begin_session(self) -> None:
         """Note who works from now on; that it ended is noted by `close`."""
         key = self._annotator_key()
-        with self.transaction() as connection:
+        with self.transaction(counted=False) as connection:
             row = connection.execute(
                 "INSERT INTO sessions (annotator, started) VALUES (?, ?)", (key, time.time())
             )
@@ -160,8 +160,10 @@ class ProjectSession:
             return self._open_connection().execute(query, values).fetchall()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, counted: bool = True) -> Iterator[sqlite3.Connection]:
         """Everything inside is on disk afterwards, or nothing of it.
+
+        What is not `counted` is no reason for another backup.
 
         Raises
         ------
@@ -180,7 +182,8 @@ class ProjectSession:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
-                connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'writes'")
+                if counted:
+                    connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'writes'")
                 connection.execute("COMMIT")
             except BaseException as error:
                 if connection.in_transaction:

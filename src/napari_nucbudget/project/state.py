@@ -24,7 +24,12 @@ from napari_nucbudget.types.classes import ClassScheme, NucleusClass
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import HUMAN
 
-__all__ = ["Field", "ProjectState"]
+__all__ = ["IMAGE_COLUMNS", "Field", "ProjectState", "image_from_row", "write_classes"]
+
+IMAGE_COLUMNS = (
+    *("id", "name", "path", "absolute", "header_sha256", "bytes", "height", "width", "mpp"),
+    *("patient", "tissue", "split"),
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ class ProjectState:
         columns = "key, name, color, shortcut, position"
         rows = read(f"SELECT {columns} FROM classes ORDER BY key")
         state.classes = tuple(ClassRow(*row) for row in rows)
-        for row in read("SELECT * FROM images ORDER BY id"):
+        for row in read(f"SELECT {', '.join(IMAGE_COLUMNS)} FROM images ORDER BY id"):
             state.images[row[0]] = image_from_row(row)
         for id, image, y, x, height, width, annotator, time_s, alive in read(
             "SELECT id, image, y, x, height, width, annotator, time, alive FROM fields"
@@ -181,7 +186,7 @@ def write_classes(connection: sqlite3.Connection, classes: Iterable[ClassRow]) -
 
 
 def image_from_row(row: tuple[object, ...]) -> ProjectImage:
-    """`ProjectImage` of a row of the table ``images``."""
+    """`ProjectImage` of the `IMAGE_COLUMNS` of a row."""
     id, name, path, absolute, sha256, size, height, width, mpp, patient, tissue, split = row
     seen = None if sha256 is None else Fingerprint(str(sha256), int(str(size)))
     return ProjectImage(
