@@ -26,6 +26,12 @@ STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 MPP = 0.5
 
 
+@pytest.fixture(autouse=True)
+def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Projects of arrays and samples go into a folder of the test's own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")

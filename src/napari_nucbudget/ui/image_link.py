@@ -1,0 +1,183 @@
+"""Which image of a project a layer shows, and where the project of an image lies."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_nucbudget.bridge.layers import image_source, pixel_size
+from napari_nucbudget.errors import ImageError, PixelSizeError, ProjectError
+from napari_nucbudget.project import SUFFIX, ProjectImage, ProjectStore
+from napari_nucbudget.project.images import fingerprint
+from napari_nucbudget.project.recovery import data_folder
+from napari_nucbudget.types.image import ImageSource, Region
+from napari_nucbudget.ui.viewport import image_shape
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+__all__ = ["content_tag", "file_of", "former_image", "link", "open_pixels", "project_for"]
+
+SAMPLE_PX = 64
+MPP_TOLERANCE = 0.05
+
+
+def file_of(layer: Image) -> Path | None:
+    """The image file that a layer was read from; None for arrays, folders and web addresses."""
+    path = layer.source.path
+    if not path:
+        return None
+    file = Path(path)
+    return file if file.is_file() else None
+
+
+def content_tag(layer: Image) -> str:
+    """Eight letters that tell the pixels of an array from those of another.
+
+    Three squares of 64 pixels of the smallest level are looked at.
+    """
+    try:
+        source = image_source(layer, mpp=1.0)
+    except ImageError:  # no colour image: it can still be annotated
+        return hashlib.blake2b(repr(image_shape(layer)).encode(), digest_size=4).hexdigest()
+    digest = hashlib.blake2b(digest_size=4)
+    digest.update(repr(source.shape).encode())
+    level = len(source.levels) - 1
+    height, width = source.levels[level].shape
+    for part in (0.25, 0.5, 0.75):
+        at = (round(part * max(height - SAMPLE_PX, 0)), round(part * max(width - SAMPLE_PX, 0)))
+        square = Region(*at, SAMPLE_PX, SAMPLE_PX).clipped((height, width))
+        digest.update(source.read(square, level).tobytes())
+    return digest.hexdigest()
+
+
+def project_for(layer: Image) -> Path:
+    """The project that an image belongs to until a person says otherwise.
+
+    The one that bears its name beside it, else the one that was changed last in that folder,
+    else a new one. Arrays and samples have theirs in the user's data folder.
+    """
+    file = file_of(layer)
+    if file is None or layer.source.sample is not None:
+        name = re.sub(r"[^\w .-]+", "_", layer.name).strip(" .") or "image"
+        return data_folder() / "projects" / f"{name}-{content_tag(layer)}{SUFFIX}"
+    own = file.with_suffix(SUFFIX)
+    others = [path for path in file.parent.glob(f"*{SUFFIX}") if path.is_file()]
+    if own.exists() or not others:
+        return own
+    return max(others, key=lambda path: path.stat().st_mtime)
+
+
+def link(
+    store: ProjectStore, layer: Image, *, add: bool, mpp: float | None = None
+) -> tuple[int | None, str]:
+    """Id of the project image that `layer` shows, and what a person should know about it.
+
+    A file is known by its header block and size wherever it lies now; an array by its shape
+    and pixels. With `add` an image that is new is entered.
+
+    Raises
+    ------
+    ProjectError
+        Where the file is one of the project's, but was changed since.
+    """
+    shape, file = image_shape(layer), file_of(layer)
+    size = _pixel_size(layer) or mpp
+    image = _known_array(store, layer) if file is None else _known_file(store, file, shape)
+    if image is not None:
+        return image.id, _checked(store, image, file, size)
+    if not add:
+        return None, ""
+    if file is not None:
+        return store.add_image(shape, path=file, mpp=size), ""
+    name = f"{layer.name} [{content_tag(layer)}]"
+    return store.add_image(shape, name=name, mpp=size), ""
+
+
+def _known_array(store: ProjectStore, layer: Image) -> ProjectImage | None:
+    tag = f"[{content_tag(layer)}]"
+    for image in store.images:
+        if image.path is None and image.shape == image_shape(layer) and tag in image.name:
+            return image
+    return None
+
+
+def _known_file(store: ProjectStore, file: Path, shape: tuple[int, int]) -> ProjectImage | None:
+    seen = fingerprint(file)
+    for image in store.images:
+        if image.fingerprint == seen and image.shape == shape:
+            return image
+    former = _of_path(store, file)
+    if former is not None:
+        raise ProjectError(
+            f"{file} was changed since its nuclei were set: its first bytes, its size or its "
+            f"shape differ. Its nuclei ({_total(store, former):,}) are kept and not shown on it. "
+            "Open the former file, or choose 'Use the changed file' in the dock."
+        )
+    return None
+
+
+def former_image(store: ProjectStore, layer: Image) -> ProjectImage | None:
+    """The image of the project that had the layer's file before it was changed."""
+    file = file_of(layer)
+    return None if file is None else _of_path(store, file)
+
+
+def _of_path(store: ProjectStore, file: Path) -> ProjectImage | None:
+    for image in store.images:
+        if image.absolute is not None and Path(image.absolute) == file.absolute():
+            return image
+    return None
+
+
+def _total(store: ProjectStore, image: ProjectImage) -> int:
+    return sum(count.human + count.proposed for count in store.counts(image.id).values())
+
+
+def _checked(store: ProjectStore, image: ProjectImage, file: Path | None, mpp: float | None) -> str:
+    """Bring what the project knows of an image up to date, or say what does not fit."""
+    if not store.read_only:
+        if file is not None and store.image_file(image.id)[0] != "found":
+            store.relink(image.id, file)
+        if image.mpp is None and mpp is not None:
+            store.describe_image(image.id, mpp=mpp)
+    if image.mpp and mpp and abs(mpp / image.mpp - 1) > MPP_TOLERANCE:
+        return (
+            f"The layer of {image.name} says {mpp:.4g} µm/px, the project {image.mpp:.4g}. "
+            "The nuclei lie right; correct the wrong pixel size before training."
+        )
+    return ""
+
+
+def _pixel_size(layer: Image) -> float | None:
+    try:
+        return pixel_size(layer)
+    except PixelSizeError:
+        return None
+
+
+def open_pixels(
+    store: ProjectStore | None, image: ProjectImage, layer: Image | None
+) -> ImageSource:
+    """Pixels of a project image, of its layer where there is one, else of its file.
+
+    Raises
+    ------
+    ImageError, ProjectError
+        Where neither is there.
+    """
+    if layer is not None:
+        return image_source(layer, mpp=image.mpp or _pixel_size(layer))
+    if store is None:
+        raise ProjectError("No project is open: open or start one first.")
+    from napari_nucbudget.io.images import open_image
+
+    state, path = store.image_file(image.id)
+    if state != "found" or path is None:
+        what = "has no file" if state == "none" else f"is {state}"
+        raise ProjectError(
+            f"The image {image.name!r} {what}, so its pixels cannot be read. Open it in the viewer."
+        )
+    return open_image(str(path), mpp=image.mpp)
