@@ -28,6 +28,10 @@ __all__ = ["TiffSource", "tiff_pixel_size"]
 
 JPEG = (6, 7, 33007, 34892)
 """Compressions whose tiles are JPEG streams, which end with a marker."""
+APERIO_YCBCR = 33003
+"""JPEG 2000 of luma and chroma. The decoder makes RGB of it only where chroma is subsampled."""
+J2K_START, J2K_CHROMA_STEP = b"\xff\x4f\xff\x51", 46
+"""How a JPEG 2000 stream begins, and where it says how wide a pixel of the second component is."""
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 _log = logging.getLogger(__name__)
@@ -147,6 +151,7 @@ class _TiffTiles:
         self._decode = keyframe.decode
         self._options: dict[str, Any] = {}
         self._whole_jpeg = False
+        self._ycbcr = int(keyframe.compression) == APERIO_YCBCR
         if int(keyframe.compression) in JPEG:
             self._options = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
             self._whole_jpeg = page.jpegheader is None
@@ -174,7 +179,20 @@ class _TiffTiles:
             # The decoder fills what is missing with grey and says nothing.
             raise ValueError("its JPEG stream has no beginning or no end")
         pixels = self._decode(data, index, **self._options)[0]
-        return None if pixels is None else np.asarray(pixels[0])
+        if pixels is None:
+            return None
+        if self._ycbcr and data.startswith(J2K_START) and data[J2K_CHROMA_STEP] == 1:
+            return _to_rgb(pixels[0])
+        return np.asarray(pixels[0])
+
+
+def _to_rgb(ycbcr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB of full-range YCbCr (ITU-T T.871), both (h, w, 3) uint8."""
+    luma, blue, red = (ycbcr[..., i].astype(np.float32) for i in range(3))
+    blue, red = blue - 128, red - 128
+    green = luma - 0.344136 * blue - 0.714136 * red
+    rgb = np.stack([luma + 1.402 * red, green, luma + 1.772 * blue], axis=-1)
+    return np.clip(rgb + 0.5, 0, 255).astype(np.uint8)
 
 
 class _SharedFile:
