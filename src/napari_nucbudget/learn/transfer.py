@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["CLASSIFIER", "CLASSIFIER_COMMON", "FINE_TUNE_DETECTOR"]
+from napari_nucbudget.errors import ConfigError
+from napari_nucbudget.registry import near_misses
+
+__all__ = [
+    "CLASSIFIER",
+    "CLASSIFIER_COMMON",
+    "FINE_TUNE_CLASSIFIER",
+    "FINE_TUNE_DETECTOR",
+    "classifier_settings",
+]
 
 FINE_TUNE_DETECTOR: dict[str, Any] = {
     "learning_rate": 2e-4,
@@ -23,6 +33,13 @@ CLASSIFIER: dict[str, dict[str, Any]] = {
 }
 """Schedules that need no validation labels, by method."""
 
+FINE_TUNE_CLASSIFIER: dict[str, dict[str, Any]] = {
+    "all": {},
+    "head": {"learning_rate": 3e-3},
+    "discriminative": {"learning_rate": 3e-4},
+}
+"""What differs from `CLASSIFIER` ["fine-tune"], by `TrainConfig.fine_tune`."""
+
 CLASSIFIER_COMMON: dict[str, Any] = {
     "steps_per_epoch": 100,
     "patience": 1_000,
@@ -32,3 +49,27 @@ CLASSIFIER_COMMON: dict[str, Any] = {
 }
 """Colour tells types apart, so it is jittered less than for detection; the networks are so
 small that reduced precision gains nothing."""
+
+
+def classifier_settings(method: str, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Values for `TrainConfig`: what `chosen` gives, the method's defaults elsewhere.
+
+    Raises
+    ------
+    ConfigError
+        For a method that trains no classifier, or an unknown way to fine-tune.
+    """
+    chosen = dict(chosen or {})
+    if method not in CLASSIFIER:
+        raise ConfigError(f"There is no method {method!r}. {near_misses(method, CLASSIFIER)}")
+    values = {**CLASSIFIER_COMMON, **CLASSIFIER[method], "method": method}
+    if "fine_tune" in chosen and method != "fine-tune":
+        way = chosen["fine_tune"]
+        raise ConfigError(f"fine_tune = {way!r} is for the method 'fine-tune', not {method!r}.")
+    if method == "fine-tune":
+        way = chosen.get("fine_tune", "all")
+        if way not in FINE_TUNE_CLASSIFIER:
+            known = ", ".join(FINE_TUNE_CLASSIFIER)
+            raise ConfigError(f"fine_tune must be one of {known}, got {way!r}.")
+        values |= FINE_TUNE_CLASSIFIER[way]
+    return values | chosen
