@@ -118,9 +118,15 @@ def test_lines_of_comment_before_a_table_are_skipped(folder: Path) -> None:
     assert read_label_set(folder).nuclei_count == 12
 
 
-def test_exact_duplicates_are_dropped(folder: Path) -> None:
+def test_exact_duplicates_count_once_and_are_reported(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = read_label_set(folder)
+    assert caplog.text == ""
     edit_table(folder / "points.csv", lambda t: pd.concat([t, t.iloc[:3]]))
-    assert read_label_set(folder).nuclei_count == 12
+    after = read_label_set(folder)
+    assert content_hash(list(after)) == content_hash(list(before))
+    assert "points.csv: 3 dots are listed twice and count once: a at x=" in caplog.text
 
 
 def test_dots_within_half_a_pixel_of_the_edge_are_inside(folder: Path) -> None:
@@ -333,6 +339,21 @@ def test_a_folder_that_takes_no_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"cannot be written: Not a directory"):
         write_label_set(label_set(), tmp_path / "file" / "set")
+
+
+@pytest.mark.data
+def test_the_real_set_with_duplicate_and_contradicting_dots_is_read(
+    nucbudget_data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = read_label_set(nucbudget_data / "colon", splits=("train", "test"))
+    assert "7 dots are listed twice and count once: img12 at x=27.25, y=325.88" in caplog.text
+    assert (
+        "2 nuclei have dots of different classes within 0.5 µm and count as without class: "
+        "img12 at x=27.25, y=325.88; img8 at x=41.94, y=329.02."
+    ) in caplog.text
+    (image,) = [i for i in labels if i.name == "img8"]
+    place = np.abs(image.nuclei.yx - (329.02, 41.94)).max(axis=1) < 0.01
+    assert image.nuclei.label[place].tolist() == [-1]
 
 
 @pytest.mark.data

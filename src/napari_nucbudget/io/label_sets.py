@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import secrets
 import shutil
 from pathlib import Path
@@ -21,6 +22,7 @@ from napari_nucbudget.errors import (
     RegionError,
 )
 from napari_nucbudget.io.images import open_image
+from napari_nucbudget.io.twice_dotted import one_dot_each, remarks
 from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme, NucleusClass
 from napari_nucbudget.types.image import Region, check_mpp
 from napari_nucbudget.types.labels import SPLITS, AnnotatedImage, LabelSet, Provenance
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["content_hash", "read_label_set", "read_label_sets", "write_label_set"]
+
+log = logging.getLogger(__name__)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -125,9 +129,10 @@ def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None)
     """Label set of one folder.
 
     Points that lie outside their image by more than half a pixel are refused;
-    exact duplicates are dropped. An optional ``fields`` object in
-    dataset.json maps an image's name to rectangles ``[y, x, height, width]``
-    in which every nucleus is dotted; without it the whole image is.
+    nuclei that were dotted twice are treated by `one_dot_each`, and logged. An
+    optional ``fields`` object in dataset.json maps an image's name to
+    rectangles ``[y, x, height, width]`` in which every nucleus is dotted;
+    without it the whole image is.
 
     Parameters
     ----------
@@ -158,7 +163,7 @@ def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None)
             f"{', '.join(unknown[:5])}."
         )
     by_image = {str(image): dots for image, dots in points.groupby("image", sort=False)}
-    annotated = []
+    annotated, twice_dotted = [], []
     for row in images.to_dict("records"):
         split = str(row.get("split", "train"))
         if split not in SPLITS:
@@ -174,7 +179,6 @@ def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None)
         except ImageError as error:
             raise LabelSetError(f"{folder / 'images.csv'} lists {row['image']}: {error}") from error
         dots = by_image.get(str(row["image"]), points.iloc[:0])
-        dots = dots.drop_duplicates(["x", "y"])
         try:
             nuclei = Nuclei.from_frame(dots[[c for c in ("y", "x", "label") if c in dots]], classes)
         except (PointsError, ConfigError) as error:
@@ -189,6 +193,8 @@ def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None)
                 f"{row['image']} of {source.shape[0]} x {source.shape[1]} px, the first at "
                 f"x={x:g}, y={y:g}."
             )
+        nuclei, doubles = one_dot_each(nuclei, mpp=mpp, image=str(row["image"]))
+        twice_dotted.append(doubles)
         annotated.append(
             AnnotatedImage(
                 source=source,
@@ -208,6 +214,8 @@ def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None)
     if not annotated:
         wanted = f" in the split {' or '.join(splits)}" if splits else ""
         raise LabelSetError(f"{folder} holds no image{wanted}.")
+    for remark in remarks(twice_dotted):
+        log.warning("%s: %s", folder / "points.csv", remark)
     return LabelSet(
         images=tuple(annotated),
         classes=classes,
