@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_nucbudget.nets.ladder import GammaLadder
+from napari_nucbudget.nets.ladder import GammaLadder, _corrupt
 
 
 @pytest.fixture
@@ -73,3 +73,23 @@ def test_only_an_estimate_moves_the_statistics(ladder):
     assert all(torch.equal(v, before[k]) for k, v in ladder.named_buffers())
     ladder.estimate(patches(8))
     assert not torch.equal(ladder.mean_conv1, before["mean_conv1"])
+
+
+def test_noise_has_its_spread_and_follows_the_seed(ladder):
+    x = torch.zeros(64, 3, 27, 27)
+    first, again, other = (
+        _corrupt(x, 0.3, torch.Generator().manual_seed(seed)) for seed in (4, 4, 5)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert abs(float(first.mean())) < 0.005
+    assert abs(float(first.std()) - 0.3) < 0.005
+
+
+def test_noise_is_the_same_in_both_memory_orders_but_for_its_place(ladder):
+    x = torch.zeros(8, 3, 27, 27)
+    last = x.contiguous(memory_format=torch.channels_last)
+    drawn = [_corrupt(v, 1.0, torch.Generator().manual_seed(0)) for v in (x, last)]
+    assert drawn[1].is_contiguous(memory_format=torch.channels_last)
+    values = [v.flatten().sort().values for v in drawn]
+    assert torch.equal(*values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from napari_nucbudget.nets.patch_cnn import PatchCnn, PatchCnnConfig
 __all__ = ["EPSILON", "GammaLadder", "GammaLadderConfig", "Level", "Pass", "combine", "normalise"]
 
 EPSILON = 1e-10
+BANK = 1 << 23
+"""Normal numbers drawn once; each use starts at a random one of them."""
 
 
 @dataclass(frozen=True)
@@ -203,8 +206,28 @@ def _channels(values: Tensor, like: Tensor) -> Tensor:
 def _corrupt(x: Tensor, noise: float, generator: torch.Generator | None) -> Tensor:
     if noise == 0.0:
         return x
+    return torch.add(x, _normals(x, generator), alpha=noise)
+
+
+def _normals(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Normal numbers in the shape and memory order of `like`, from the bank at a random place.
+
+    Drawing them costs more than the convolution whose output they corrupt.
+    """
+    count = like.numel()
+    if count > BANK // 2:
+        return torch.randn(like.shape, generator=generator).to(like)
     # drawn on the processor, so that a seed means the same everywhere
-    return x + noise * torch.randn(x.shape, generator=generator).to(x)
+    start = int(torch.randint(BANK - count, (), generator=generator))
+    dense = torch.empty_like(like)  # its strides are those of the memory order
+    drawn = _bank(like.device, like.dtype)[start : start + count]
+    return drawn.as_strided(dense.shape, dense.stride())
+
+
+@cache
+def _bank(device: torch.device, dtype: torch.dtype) -> Tensor:
+    numbers = torch.randn(BANK, generator=torch.Generator().manual_seed(0))
+    return numbers.to(device=device, dtype=dtype)
 
 
 def normalise(z: Tensor, groups: tuple[int, ...]) -> Tensor:
