@@ -126,23 +126,40 @@ def test_points_outside_the_image_are_refused(run, classifier, picture, tmp_path
     assert "1 of 1 nuclei lie outside" in stderr
 
 
-def test_an_unknown_method_is_answered_with_near_misses(run, data, tmp_path):
-    code, _, stderr = run(
-        "train", "classifier", "--data", data, "--method", "gama-ladder", "--out", tmp_path / "m"
-    )
-    assert code == 2
-    assert "gamma-ladder" in stderr
-
-
-def test_a_budget_that_is_no_number_is_refused(run, data, tmp_path):
-    code, _, stderr = run(
-        "train", "classifier", "--data", data, "--labels", "few", "--out", tmp_path / "m"
-    )
-    assert code == 2
-    assert "number or a percentage" in stderr
-
-
 def test_a_detector_is_not_taken_for_a_classifier(run, model, picture):
     code, _, stderr = run("detect", picture, "--model", model, "--mpp", "0.55", "--classify", model)
     assert code == 2
     assert "a classifier is needed here" in stderr
+
+
+def test_a_head_is_fitted_to_a_parent(run, classifier, data, tmp_path):
+    settings = tmp_path / "s.toml"
+    settings.write_text("steps = 4\nbatch_size = 9\n")
+    out = tmp_path / "tuned"
+    code, stdout, _ = run(
+        "train", "classifier", "--data", data, "--method", "fine-tune", "--parent", classifier,
+        "--fine-tune", "head", "--config", settings, "--out", out, "--json",
+    )  # fmt: skip
+    assert code == 0
+    assert json.loads(stdout)["stopped"] == "steps"
+    card = load_card(out)
+    assert card.config["fine_tune"] == "head"
+    assert card.config["learning_rate"] == 3e-3
+    assert card.summary == "Fine-tuned from typer, last layer trained."
+
+
+def test_a_way_to_fine_tune_needs_that_method(run, data, tmp_path):
+    code, _, stderr = run(
+        "train", "classifier", "--data", data, "--fine-tune", "head", "--out", tmp_path / "m"
+    )
+    assert code == 2
+    assert "--fine-tune is for --method fine-tune, not gamma-ladder" in stderr
+
+
+def test_a_ladder_over_the_context_network_is_refused(run, data, tmp_path):
+    code, _, stderr = run(
+        "train", "classifier", "--data", data, "--method", "ladder", "--architecture",
+        "context-cnn", "--out", tmp_path / "m",
+    )  # fmt: skip
+    assert code == 2
+    assert "'ladder' is built over patch-cnn, not over context-cnn; 'fixmatch'" in stderr

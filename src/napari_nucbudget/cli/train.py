@@ -67,9 +67,21 @@ def train_classifier(
     data: Data,
     out: ModelFolder,
     method: Annotated[
-        str, typer.Option(help="supervised, fine-tune or gamma-ladder.")
-    ] = "gamma-ladder",
+        str | None,
+        typer.Option(help="supervised, fine-tune, gamma-ladder (the default), ladder or fixmatch."),
+    ] = None,
     parent: Annotated[str | None, typer.Option(help="Start from this model (fine-tune).")] = None,
+    fine_tune: Annotated[
+        str | None,
+        typer.Option(
+            help="With the method fine-tune: all layers (the default), head (the last layer, in "
+            "seconds) or discriminative (deeper layers more slowly)."
+        ),
+    ] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option(help="patch-cnn or context-cnn; default: the parent's, else patch-cnn."),
+    ] = None,
     labels: Annotated[
         str | None, typer.Option(help="Use only so many labels, 40 or 1%; the seed draws them.")
     ] = None,
@@ -112,7 +124,14 @@ def train_classifier(
     from napari_nucbudget.models.library import load_classifier
     from napari_nucbudget.types.labels import LabelSet
 
-    settings = _classifier_settings(config, method, seed, validation, out, resume=resume)
+    options = {
+        "method": method,
+        "fine_tune": fine_tune,
+        "architecture": architecture,
+        "seed": seed,
+        "validation": validation,
+    }
+    settings = _classifier_settings(config, options, out, resume=resume)
     if unlabelled_from not in ("dots", "detected"):
         raise ConfigError(f"--unlabelled-from must be dots or detected, got {unlabelled_from!r}.")
     whole = read_label_sets(list(data), splits=("train", "validation"))
@@ -172,30 +191,20 @@ def _summarise(run: TrainingRun, as_json: bool) -> None:
 
 
 def _classifier_settings(
-    file: Path | None,
-    method: str,
-    seed: int | None,
-    validation: str | None,
-    out: Path,
-    *,
-    resume: bool,
+    file: Path | None, options: dict[str, Any], out: Path, *, resume: bool
 ) -> TrainConfig:
-    from napari_nucbudget.learn.transfer import CLASSIFIER, CLASSIFIER_COMMON
-    from napari_nucbudget.registry import near_misses
+    """The method's defaults, then the file's settings, then the options that were given."""
+    from napari_nucbudget.learn.transfer import classifier_settings
     from napari_nucbudget.types.training import TrainConfig
 
-    if method not in CLASSIFIER:
-        raise ConfigError(f"There is no method {method!r}. {near_misses(method, CLASSIFIER)}")
-    values: dict[str, Any] = {**CLASSIFIER_COMMON, **CLASSIFIER[method], "method": method}
     if resume and file is None:
         file = out / "config.json"
-    if file is not None:
-        values |= _read_settings(file)
-    if seed is not None:
-        values["seed"] = seed
-    if validation is not None:
-        values["validation"] = validation
-    return TrainConfig.from_dict(values)
+    chosen = _read_settings(file) if file is not None else {}
+    chosen |= {key: value for key, value in options.items() if value is not None}
+    method = str(chosen.get("method", "gamma-ladder"))
+    if options["fine_tune"] is not None and method != "fine-tune":
+        raise ConfigError(f"--fine-tune is for --method fine-tune, not {method}.")
+    return TrainConfig.from_dict(classifier_settings(method, chosen))
 
 
 def _budget(text: str, train: LabelSet) -> int:

@@ -63,9 +63,6 @@ def classifier_settings(method: str, chosen: Mapping[str, Any] | None = None) ->
     if method not in CLASSIFIER:
         raise ConfigError(f"There is no method {method!r}. {near_misses(method, CLASSIFIER)}")
     values = {**CLASSIFIER_COMMON, **CLASSIFIER[method], "method": method}
-    if "fine_tune" in chosen and method != "fine-tune":
-        way = chosen["fine_tune"]
-        raise ConfigError(f"fine_tune = {way!r} is for the method 'fine-tune', not {method!r}.")
     if method == "fine-tune":
         way = chosen.get("fine_tune", "all")
         if way not in FINE_TUNE_CLASSIFIER:
