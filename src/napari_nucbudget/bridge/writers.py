@@ -43,8 +43,9 @@ def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     from napari_nucbudget.io.formats import write_points
 
     points = layer_points(data, attributes)
-    for remark in points.remarks:
-        warnings.warn(f"{attributes.get('name', 'points')}: {remark}", stacklevel=2)
+    if points.remarks:  # one notification rather than several
+        said = " ".join(remark[0].upper() + remark[1:] for remark in points.remarks)
+        warnings.warn(f"{attributes.get('name', 'points')}: {said}", stacklevel=2)
     return [str(write_points(path, points))]
 
 

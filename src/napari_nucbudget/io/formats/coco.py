@@ -9,6 +9,7 @@ for "none"; ``nucleus_id``, ``origin`` and ``prob`` are ours and skipped there.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +61,30 @@ def write_coco(path: Path, points: PointsFile) -> Path:
             }
             for i, name in enumerate(names)
         ],
-        "annotations": _annotations(nuclei),
     }
-    write_atomically(path, (json.dumps(body, ensure_ascii=False) + "\n").encode())
+    write_atomically(path, _pieces(body, nuclei))
     return path
 
 
-def _annotations(nuclei: Nuclei) -> list[dict[str, Any]]:
+def _pieces(body: dict[str, Any], nuclei: Nuclei) -> Iterator[bytes]:
+    """The file with its annotations one a line, made as they are written."""
+    head = json.dumps(body, ensure_ascii=False).removesuffix("}")
+    yield (head + ', "annotations": [').encode()
+    separator = "\n"
+    for row in _annotations(nuclei):
+        yield (separator + json.dumps(row, ensure_ascii=False)).encode()
+        separator = ",\n"
+    yield b"\n]}\n"
+
+
+def _annotations(nuclei: Nuclei) -> Iterator[dict[str, Any]]:
     xy = to_file(nuclei.yx, "centre").tolist()
     boxes = (np.floor(to_file(nuclei.yx, "corner"))).tolist()
     score = shortest(nuclei.score.astype(np.float64), nuclei.score).tolist()
     category = np.where(nuclei.label < 0, len(nuclei.classes), nuclei.label) + 1
-    rows = []
+    prob: list[Any] = []
+    if nuclei.prob is not None:
+        prob = shortest(nuclei.prob.astype(np.float64), nuclei.prob).tolist()
     for i, (x, y) in enumerate(xy):
         row: dict[str, Any] = {
             "id": i + 1,
@@ -86,12 +99,9 @@ def _annotations(nuclei: Nuclei) -> list[dict[str, Any]]:
             "origin": nuclei.origin[i],
             "nucleus_id": int(nuclei.id[i]),
         }
-        if nuclei.prob is not None:
-            values = nuclei.prob[i]
-            short = shortest(values.astype(np.float64), values).tolist()
-            row["prob"] = [v if v == v else None for v in short]
-        rows.append(row)
-    return rows
+        if prob:
+            row["prob"] = [p if p == p else None for p in prob[i]]
+        yield row
 
 
 def read_coco(path: Path | str, classes: ClassScheme | None = None) -> list[PointsFile]:

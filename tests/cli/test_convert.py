@@ -1,0 +1,171 @@
+"""`nucbudget convert`, and the formats of detect and classify."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from napari_nucbudget.io.formats import read_points, write_points
+from napari_nucbudget.io.formats.points_file import PointsFile
+from napari_nucbudget.io.label_sets import read_label_set
+from napari_nucbudget.types.image import Region
+from napari_nucbudget.types.nuclei import Nuclei
+
+NUCLEI = Nuclei.from_points(
+    [[20, 20], [60, 70]], label=[0, -1], score=[1, 0.5], origin=["human", "fcn"]
+)
+
+
+@pytest.fixture
+def table(tmp_path):
+    return write_points(tmp_path / "in.nuclei.csv", PointsFile(NUCLEI, 0.55, "discs.png"))
+
+
+@pytest.mark.parametrize(
+    "name", ["a.geojson", "a.points.geojson", "a.parquet", "a.coco.json", "a.nuclei.csv"]
+)
+def test_points_go_from_one_format_to_another_and_back(run, table, tmp_path, name):
+    code, stdout, stderr = run("convert", table, tmp_path / name)
+    assert (code, stderr) == (0, "")
+    assert "2 nuclei" in stdout
+    code, _, _ = run("convert", tmp_path / name, tmp_path / "back.csv")
+    assert code == 0
+    assert (tmp_path / "back.csv").read_bytes() == table.read_bytes()
+
+
+def test_counts_take_the_area_from_the_image(run, table, image, tmp_path):
+    out = tmp_path / "a.counts.csv"
+    code, _, _ = run("convert", table, out, "--image", image, "--field", "0,0,40,50")
+    assert code == 0
+    counts = pd.read_csv(out)
+    assert list(counts["field"].unique()) == ["all", "field 1"]
+    row = counts[(counts["field"] == "field 1") & (counts["class"] == "epithelial")].iloc[0]
+    assert (row["nuclei"], row["human"]) == (1, 1)
+    assert row["area_um2"] == pytest.approx(40 * 50 * 0.55**2)
+    assert row["per_mm2"] == pytest.approx(1e6 / (40 * 50 * 0.55**2))
+
+
+def test_a_label_set_takes_human_dots_and_refuses_open_proposals(run, table, image, tmp_path):
+    out = tmp_path / "set"
+    base = ("convert", table, out, "--to", "label-set", "--image", image)
+    code, _, stderr = run(*base, "--field", "whole")
+    assert code == 2
+    assert "1 proposals that nobody answered" in stderr
+    assert not out.exists()
+
+    code, _, stderr = run(*base, "--field", "0,0,40,50", "--licence", "CC0")
+    assert code == 0
+    assert "does not keep: ids, scores, origins" in stderr
+    labels = read_label_set(out)
+    (labelled,) = labels
+    assert len(labelled.nuclei) == 1
+    assert labelled.fields == (Region(0, 0, 40, 50),)
+    assert labels.provenance[0].licence == "CC0"
+
+
+def test_accepted_proposals_leave_and_the_notes_say_so(run, table, image, tmp_path):
+    out = tmp_path / "set"
+    code, _, _ = run(
+        "convert", table, out, "--to", "label-set", "--image", image, "--field", "whole", "--accept"
+    )
+    assert code == 0
+    labels = read_label_set(out)
+    assert labels.nuclei_count == 2
+    assert labels.provenance[0].notes == "1 proposals were accepted as they were."
+
+
+def test_a_label_set_of_several_images_becomes_a_folder_of_tables(run, tmp_path):
+    folder = tmp_path / "labels"
+    (folder / "images").mkdir(parents=True)
+    for name in "ab":
+        Image.fromarray(np.full((40, 50, 3), 200, np.uint8)).save(folder / f"images/{name}.png")
+    (folder / "dataset.json").write_text('{"mpp": 0.5}')
+    (folder / "images.csv").write_text("image\na\nb\n")
+    (folder / "points.csv").write_text("image,x,y\na,1,2\nb,3,4\nb,5,6\n")
+    out = tmp_path / "tables"
+    code, stdout, _ = run("convert", folder, out, "--to", "geojson", "--json")
+    assert code == 0
+    assert json.loads(stdout)["nuclei"] == 3
+    assert sorted(p.name for p in out.iterdir()) == ["a.nuclei.geojson", "b.nuclei.geojson"]
+
+    code, _, stderr = run("convert", folder, tmp_path / "one.csv")
+    assert code == 2
+    assert "There are 2 images" in stderr
+    code, _, _ = run("convert", folder, tmp_path / "one.csv", "--only", "b")
+    assert code == 0
+    (points,) = read_points(tmp_path / "one.csv")
+    np.testing.assert_array_equal(points.nuclei.yx, [[4, 3], [6, 5]])
+
+
+def test_outlines_become_centroids_and_that_is_said(run, tmp_path):
+    ring = [[10, 10], [14, 10], [14, 12], [10, 12], [10, 10]]
+    body = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    (tmp_path / "q.geojson").write_text(json.dumps({"features": [body]}))
+    code, _, stderr = run("convert", tmp_path / "q.geojson", tmp_path / "a.csv", "--mpp", "0.5")
+    assert code == 0
+    assert "1 outlines were taken as their centroids" in stderr
+    (points,) = read_points(tmp_path / "a.csv")
+    assert points.mpp == 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("no.csv", "a.csv"), "no such file"),
+        (("in.nuclei.csv", "a.txt"), "a.txt has no suffix of a file of points; known: .nuclei.csv"),
+        (("in.nuclei.csv", "folder"), "name the format: --to csv | geojson"),
+        (("in.nuclei.csv", "a.mat"), "CRCHistoPhenotypes (MATLAB) can be read, but not written"),
+        (("in.nuclei.csv", "a.csv", "--to", "geojsn"), "Did you mean 'geojson'"),
+        (("in.nuclei.csv", "a.csv", "--only", "x"), "holds no image 'x'; it holds discs.png"),
+        (("in.nuclei.csv", "a.csv", "--field", "1,2"), "--field takes Y,X,HEIGHT,WIDTH"),
+        (("in.nuclei.csv", "a.csv", "--field", "whole"), "needs the size of the image"),
+        (("in.nuclei.csv", "a.csv", "--classes", "a,a"), "Class names must differ"),
+        (("in.nuclei.csv", "a.csv", "--classes", "x,y"), "There is no class named 'epithelial'"),
+        (("in.nuclei.csv", "a.csv", "--mpp", "99"), "not plausible"),
+        (("in.nuclei.csv", "set", "--to", "label-set"), "holds the image itself"),
+        (("broken.geojson", "a.csv"), "not JSON, or was cut short"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_nothing_is_written(
+    run, table, tmp_path, monkeypatch, arguments, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.geojson").write_text('{"features": [{"ty')
+    before = sorted(p.name for p in tmp_path.iterdir())
+    code, stdout, stderr = run("convert", *arguments)
+    assert (code, stdout) == (2, "")
+    assert words in stderr
+    assert "Traceback" not in stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["a.nuclei.geojson", "a.coco.json", "a.parquet"])
+def test_detect_writes_the_format_of_the_suffix(run, model, image, tmp_path, name):
+    out = tmp_path / name
+    code, _, _ = run("detect", image, "--model", model, "--mpp", "0.55", "--out", out)
+    assert code == 0
+    (points,) = read_points(out)
+    assert len(points.nuclei) == 5
+    assert (points.mpp, points.shape, points.image) == (0.55, (110, 110), "discs.png")
+
+
+def test_detect_writes_a_folder_of_a_named_format(run, model, image, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    code, _, _ = run(
+        "detect", image, "--model", model, "--mpp", "0.55", "--out", out, "--to", "geojson"
+    )
+    assert code == 0
+    assert [p.name for p in out.iterdir()] == ["discs.nuclei.geojson"]
+
+
+def test_detect_refuses_an_unknown_suffix_before_it_computes(run, model, image, tmp_path):
+    code, _, stderr = run(
+        "detect", image, "--model", model, "--mpp", "0.55", "--out", tmp_path / "a.geojsn"
+    )
+    assert code == 2
+    assert "a.geojsn has no suffix of a file of points" in stderr
