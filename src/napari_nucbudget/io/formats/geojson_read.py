@@ -63,7 +63,7 @@ def read_geojson(path: Path | str, classes: ClassScheme | None = None) -> Points
         elif not isinstance(others.get("features", [] if others.get("type") else None), list):
             raise PointsError(
                 f"{path} is JSON, but no GeoJSON of nuclei: it has no list of features. "
-                "Export from QuPath with File > Export objects as GeoJSON."
+                "Export from QuPath with File > Export objects as GeoJSON; for COCO, name the format."
             )
     return checked(table.points())
 
