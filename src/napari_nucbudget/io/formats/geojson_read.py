@@ -63,7 +63,8 @@ def read_geojson(path: Path | str, classes: ClassScheme | None = None) -> Points
         elif not isinstance(others.get("features", [] if others.get("type") else None), list):
             raise PointsError(
                 f"{path} is JSON, but no GeoJSON of nuclei: it has no list of features. "
-                "Export from QuPath with File > Export objects as GeoJSON; for COCO, name the format."
+                "Export from QuPath with File > Export objects as GeoJSON; for COCO, name the "
+                "format (--from coco)."
             )
     return checked(table.points())
 
