@@ -140,6 +140,9 @@ def fit(
         score, parts = method.validate(average)
         if score is None:  # nothing to choose by: the later, the better
             score = float(epoch + 1)
+        if math.isnan(score):
+            stopped = _diverged("output of the network", step, score)
+            break
         is_best = score > best_score
         if is_best:
             best_epoch, best_score = epoch, score

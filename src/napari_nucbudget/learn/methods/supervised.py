@@ -185,13 +185,16 @@ class SupervisedMethod:
         """Weighted F1 on validation labels, and figures to report.
 
         None where `TrainConfig.validation` is ``"none"``: then the later
-        weights are the better, whatever the figures say.
+        weights are the better, whatever the figures say. NaN where the network
+        has overflowed.
         """
         known = self._validation.label >= 0
         if not known.any():
             return None, {}
         model = self.bundle(network)
         prob = model.probabilities(self._validation.rgb[known], average=False)
+        if not np.isfinite(prob).all():
+            return float("nan"), {}
         scores = self._scores(prob, known)
         chosen = scores.weighted_f1 if self.config.validation == "paper" else None
         return chosen, {"f1": scores.weighted_f1, "macro_f1": scores.macro_f1}
