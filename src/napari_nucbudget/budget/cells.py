@@ -83,31 +83,32 @@ def part_of(cells: list[Cell], part: tuple[int, int]) -> list[Cell]:
 
 
 class CellStore:
-    """Finished cells of one experiment in a folder.
+    """Finished cells of one experiment in a folder, each with the settings it was run with.
+
+    Budgets, rows and draws may be added to a recipe whose folder is there
+    already; what was run must not have changed.
 
     Raises
     ------
     ConfigError
-        Where the folder holds the cells of other settings.
+        Where the folder holds the cells of another recipe, or of other settings.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe, fingerprint: str) -> None:
-        self.folder, self._fingerprint = folder, fingerprint
+    def __init__(self, folder: Path, recipe: Recipe, facts: dict[str, Any]) -> None:
+        self.folder, self._recipe = folder, recipe
+        common = recipe.common(**facts)
         stated = folder / "recipe.json"
         if stated.exists():
             before = self._read(stated)
-            if before.get("fingerprint") != fingerprint:
+            if different := _differences(before, common):
                 raise ConfigError(
-                    f"{folder} holds cells of other settings (recipe {before.get('name')!r}, "
-                    f"now {recipe.name!r}). Give another --out, or delete that folder."
+                    f"{folder} holds cells of other settings ({different}). Give another --out, "
+                    "or delete that folder."
                 )
-            return
-        facts = {
-            "name": recipe.name,
-            "fingerprint": fingerprint,
-            "recipe": recipe.model_dump(mode="json"),
-        }
-        write_atomically(stated, (json.dumps(facts, indent=1) + "\n").encode())
+        else:
+            write_atomically(stated, (json.dumps(common, indent=1) + "\n").encode())
+        for cell in cells_of(recipe):
+            self.load(cell)
 
     def load(self, cell: Cell) -> dict[str, Any] | None:
         """What a finished cell found, or None."""
@@ -115,16 +116,25 @@ class CellStore:
         if not path.exists():
             return None
         found = self._read(path)
-        if found.get("fingerprint") != self._fingerprint:
-            raise ConfigError(f"{path} comes from other settings; give another --out.")
+        if different := _differences(found.get("settings", {}), self._settings(cell)):
+            raise ConfigError(
+                f"{path} was run with other settings ({different}). Give another --out, or "
+                "delete the file to have it anew."
+            )
         return found
 
     def save(self, cell: Cell, result: dict[str, Any]) -> dict[str, Any]:
         """Write a finished cell, whole or not at all."""
-        facts = {"row": cell.row, "budget": cell.budget, "seed": cell.seed}
-        whole = {**facts, "fingerprint": self._fingerprint, **result}
+        whole = {"row": cell.row, "budget": cell.budget, "seed": cell.seed, **result}
+        whole["settings"] = self._settings(cell)
         write_atomically(self._path(cell), (json.dumps(whole, indent=1) + "\n").encode())
         return whole
+
+    def _settings(self, cell: Cell) -> dict[str, Any]:
+        if cell.row not in self._recipe.methods:
+            return {}
+        settings = self._recipe.config(cell.row, cell.budget, seed=cell.seed).to_dict()
+        return {key: value for key, value in settings.items() if key != "threads"}
 
     def _path(self, cell: Cell) -> Path:
         return self.folder / "cells" / f"{cell.id}.json"
@@ -140,3 +150,12 @@ class CellStore:
         if not isinstance(found, dict):
             raise ConfigError(f"{path} must hold one JSON object; delete it to have it anew.")
         return found
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The settings that differ, in words; one that either side does not know is none."""
+    return ", ".join(
+        f"{key} was {before[key]!r}, is {now[key]!r}"
+        for key in sorted(set(before) & set(now))
+        if before[key] != now[key]
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -139,19 +137,11 @@ class Recipe(_Table):
             }
         )
 
-    def fingerprint(self, **facts: Any) -> str:
-        """Hash over everything that decides the figures."""
-        settings = {
-            f"{row} {budget}": self.config(row, budget).to_dict()
-            for row in self.methods
-            for budget in self.budgets
-        }
-        for values in settings.values():
-            values.pop("threads")
-        whole = {"recipe": self.model_dump(mode="json"), "settings": settings, **facts}
-        for free in ("draws", "draws_at", "title", "quick"):  # more draws may be added later
-            whole["recipe"].pop(free)
-        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    def common(self, **facts: Any) -> dict[str, Any]:
+        """What decides the figures of all cells alike, as JSON holds it."""
+        whole = self.model_dump(mode="json")
+        keys = ("name", "task", "target", "parent", "source", "field_um")
+        return {key: whole[key] for key in keys} | facts
 
     def check(self) -> Recipe:
         """The recipe, where all that it names exists and fits together.

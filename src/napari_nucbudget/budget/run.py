@@ -50,8 +50,7 @@ class CellReport:
 
 def open_store(recipe: Recipe, out: Path, *, split: str) -> CellStore:
     """The folder of finished cells; one of other settings is refused."""
-    fingerprint = recipe.fingerprint(split=split, **parent_facts(recipe))
-    return CellStore(out, recipe, fingerprint)
+    return CellStore(out, recipe, {"split": split, **parent_facts(recipe)})
 
 
 def run_recipe(

@@ -12,7 +12,15 @@ from napari_nucbudget.errors import ConfigError, LabelSetError
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet
 
-__all__ = ["budget_size", "cut_into_fields", "field_budget", "hold_out", "label_budget", "patients"]
+__all__ = [
+    "budget_size",
+    "cut_into_fields",
+    "field_budget",
+    "hold_out",
+    "label_budget",
+    "patients",
+    "small_fields",
+]
 
 
 def hold_out(labels: LabelSet, *, fraction: float = 0.2, seed: int = 0) -> LabelSet:
@@ -114,6 +122,16 @@ def cut_into_fields(region: Region, side: float) -> list[Region]:
     ]
 
 
+def small_fields(labels: LabelSet, *, side_um: float) -> list[tuple[int, Region]]:
+    """Every square of about `side_um` in the fields, with the index of its image."""
+    return [
+        (number, small)
+        for number, image in enumerate(labels)
+        for field in image.fields
+        for small in cut_into_fields(field, side_um / image.mpp)
+    ]
+
+
 def field_budget(labels: LabelSet, budget: str, *, side_um: float, seed: int = 0) -> LabelSet:
     """The label set with only some small fields left in which every nucleus is dotted.
 
@@ -129,12 +147,7 @@ def field_budget(labels: LabelSet, budget: str, *, side_um: float, seed: int = 0
     LabelSetError
         Where there are fewer fields, or none holds a dot.
     """
-    pairs = [
-        (number, small)
-        for number, image in enumerate(labels)
-        for field in image.fields
-        for small in cut_into_fields(field, side_um / image.mpp)
-    ]
+    pairs = small_fields(labels, side_um=side_um)
     count = budget_size(budget, len(pairs))
     if count > len(pairs):
         raise LabelSetError(
