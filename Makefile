@@ -38,8 +38,10 @@ format: $(READY)  ## Format the code and sort its imports
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## Time detection, training steps and peak finding on this machine
+bench: $(READY)  ## Time detection, training and projects; kill 200 annotating processes; 10,000 random edits
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/project.py
+	NUCBUDGET_KILLS=200 NUCBUDGET_EDITS=10000 $(BIN)/python -m pytest -o timeout=3600 tests/project/test_killed.py tests/project/test_undo.py
 
 paper: $(READY)  ## Score the detectors on all test images in NUCBUDGET_DATA (few-label tables are yet to come)
 	$(BIN)/python benchmarks/detection.py

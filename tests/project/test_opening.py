@@ -321,6 +321,35 @@ def test_a_new_project_in_a_forbidden_folder_is_started_in_the_users_own(
     assert list(folder.iterdir()) == []
 
 
+def test_a_project_that_somebody_writes_to_is_not_copied(forbidden: Forbidden) -> None:
+    folder, unwritable = forbidden
+    store = open_project(folder / "study.nucbudget")
+    with store, unwritable(), pytest.raises(ProjectLockedError, match="open elsewhere"):
+        open_project(store.path)
+
+
+def test_a_project_may_have_any_name_that_a_file_can_have(tmp_path: Path) -> None:
+    path = tmp_path / "a [1] #50%? *.part & 'b'.nucbudget"
+    for k in range(3):
+        with open_project(path) as store:
+            image = store.add_image((10, 10), name="a")
+            store.add(image, (k, k))
+    with open_project(path, read_only=True) as store:
+        assert len(store.nuclei(1)) == 3
+    assert len(backups(path)) == 2
+
+
+def test_what_a_killed_backup_left_is_cleared_away(
+    path: Path, store: ProjectStore, opened: Opened
+) -> None:
+    folder = path.with_name("study.nucbudget-backups")
+    folder.mkdir()
+    (folder / "study-20200101-000000-000.part").write_bytes(b"half")
+    store.close()
+    opened()
+    assert list(folder.iterdir()) == backups(path)
+
+
 def test_nowhere_to_write_is_an_error(
     forbidden: Forbidden, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from napari_nucbudget.errors import ProjectLockedError
 
-__all__ = ["WriteLock", "user_name"]
+__all__ = ["WriteLock", "check_unlocked", "user_name"]
 
 _LOCKED_BYTE = 1 << 30
 """Windows locks bytes and keeps others from reading them: one far behind the text."""
@@ -42,17 +42,14 @@ class WriteLock:
     """
 
     def __init__(self, project: Path) -> None:
-        self.path = project.with_name(f".{project.name}.lock")
+        self.path = _lock_path(project)
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         try:
             _lock(self._file)
         except OSError:
-            holder = self._holder()
+            holder = _holder(self._file)
             os.close(self._file)
-            raise ProjectLockedError(
-                f"{project} is open elsewhere{holder}. "
-                "Close it there, or open it here to read only."
-            ) from None
+            raise _locked(project, holder) from None
         _HELD.add(self)
         who = {"pid": os.getpid(), "user": user_name(), "since": time.strftime("%Y-%m-%d %H:%M")}
         os.ftruncate(self._file, 0)
@@ -64,12 +61,44 @@ class WriteLock:
             os.close(self._file)
             self._file = -1
 
-    def _holder(self) -> str:
-        try:
-            who = json.loads(os.read(self._file, 4096))
-            return f" (process {who['pid']} of {who['user']}, since {who['since']})"
-        except (OSError, ValueError, KeyError, TypeError):
-            return ""
+
+def check_unlocked(project: Path) -> None:
+    """Look whether somebody writes to a project that this user may only read.
+
+    Raises
+    ------
+    ProjectLockedError
+        Where somebody does.
+    """
+    try:
+        file = os.open(_lock_path(project), os.O_RDONLY)
+    except OSError:
+        return  # nobody ever opened it to write, or nobody lets us see
+    try:
+        _lock(file)
+    except OSError:
+        raise _locked(project, _holder(file)) from None
+    finally:
+        os.close(file)
+
+
+def _lock_path(project: Path) -> Path:
+    return project.with_name(f".{project.name}.lock")
+
+
+def _holder(file: int) -> str:
+    """Who has the lock, in brackets, as far as the file tells."""
+    try:
+        who = json.loads(os.read(file, 4096))
+        return f" (process {who['pid']} of {who['user']}, since {who['since']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _locked(project: Path, holder: str) -> ProjectLockedError:
+    return ProjectLockedError(
+        f"{project} is open elsewhere{holder}. Close it there, or open it here to read only."
+    )
 
 
 def _lock(file: int) -> None:

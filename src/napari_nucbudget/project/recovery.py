@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from napari_nucbudget.errors import OutputError, ProjectError
-from napari_nucbudget.project.lock import WriteLock
+from napari_nucbudget.project.lock import WriteLock, check_unlocked
 
 __all__ = ["BACKUPS_KEPT", "back_up", "backups", "data_folder", "restore", "writable_copy"]
 
@@ -32,7 +32,7 @@ def data_folder() -> Path:
 
 def backups(project: Path) -> list[Path]:
     """Backups of a project, the newest first."""
-    return sorted(_backup_folder(project).glob(f"{project.stem}-*{project.suffix}"), reverse=True)
+    return sorted(_backup_folder(project).glob(f"*{project.suffix}"), reverse=True)
 
 
 def back_up(connection: sqlite3.Connection, project: Path) -> Path:
@@ -54,6 +54,9 @@ def back_up(connection: sqlite3.Connection, project: Path) -> Path:
         pass  # the newest backup is damaged: one more reason to make another
     folder = _backup_folder(project)
     folder.mkdir(exist_ok=True)
+    for left in folder.iterdir():  # of a process that was killed meanwhile
+        if left.name.endswith((".part", ".part-journal")):
+            left.unlink(missing_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     same = [path for path in older if path.stem.startswith(f"{project.stem}-{stamp}-")]
     number = int(same[0].stem[-3:]) + 1 if same else 0
@@ -128,6 +131,7 @@ def writable_copy(project: Path) -> tuple[Path, str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not known and project.exists():
+            check_unlocked(project)  # a copy of what is being written would not be whole
             for suffix in ("-wal", ""):  # the database last: without it there is no copy
                 if Path(f"{project}{suffix}").exists():
                     shutil.copyfile(f"{project}{suffix}", f"{copy}{suffix}.part")
