@@ -42,7 +42,7 @@ def test_its_pixels_are_the_blocks_as_they_are_turned(written: tuple[Path, Drawn
     for row, column in ((0, 0), (2, 1), (3, 3)):
         block = turned(drawn.blocks[drawn.kind[row, column]], int(drawn.turn[row, column]))
         got = source.read(Region(row * 256, column * 256, 256, 256))
-        assert np.abs(got.astype(int) - block).mean() < 4  # JPEG of noise
+        assert np.abs(got.astype(int) - block).mean() < 8  # JPEG of noise
 
 
 def test_every_level_is_the_one_above_in_half(written: tuple[Path, DrawnSlide]) -> None:
@@ -51,7 +51,7 @@ def test_every_level_is_the_one_above_in_half(written: tuple[Path, DrawnSlide]) 
         fine = source.read(Region(0, 0, 600 >> number - 1, 500 >> number - 1), number - 1)
         half = fine.reshape(fine.shape[0] // 2, 2, fine.shape[1] // 2, 2, 3).mean(axis=(1, 3))
         got = source.read(Region(0, 0, *half.shape[:2]), number)
-        assert np.abs(got - half).mean() < 4
+        assert np.abs(got - half).mean() < 6
 
 
 def test_the_table_beside_it_is_the_truth(written: tuple[Path, DrawnSlide]) -> None:
@@ -95,9 +95,9 @@ def test_points_turn_with_their_block(turn: int) -> None:
 
 
 def test_no_cell_reaches_across_the_border_of_a_cleared_window() -> None:
-    cleared = draw_tissue((128, 128), seed=4, origin=(300, 300), clear_um=LONGEST_UM)
-    plain = draw_tissue((128, 128), seed=4, origin=(300, 300))
-    inner = (plain.nuclei.yx > 24).all(axis=1) & (plain.nuclei.yx < 103).all(axis=1)
+    cleared = draw_tissue((160, 160), seed=4, clear_um=LONGEST_UM)
+    plain = draw_tissue((160, 160), seed=4)
+    inner = (plain.nuclei.yx >= 23.5).all(axis=1) & (plain.nuclei.yx < 135.5).all(axis=1)
     np.testing.assert_allclose(cleared.nuclei.yx, plain.nuclei.yx[inner])
     assert len(plain.nuclei) > len(cleared.nuclei) > 0
 

@@ -1,4 +1,4 @@
-"""Slides that are damaged, forged or no H&E slides are refused in words, or read as far as whole."""
+"""Slides that are damaged, forged or no H&E are refused in words, or read as far as whole."""
 
 from __future__ import annotations
 
