@@ -30,8 +30,13 @@ SMALL = TrainConfig(
     precision="float32",
     threads=1,
 )
-VARIANTS = {"fine-tune": [{"fine_tune": way} for way in FINE_TUNE_CLASSIFIER]}
-"""Settings to go through besides the default ones."""
+CONTEXT = {"architecture": "context-cnn"}
+VARIANTS: dict[str, list[dict[str, str]]] = {
+    "supervised": [{}, CONTEXT],
+    "fixmatch": [{}, CONTEXT],
+    "fine-tune": [{"fine_tune": way} for way in FINE_TUNE_CLASSIFIER] + [CONTEXT],
+}
+"""Settings to go through, where the defaults alone are not enough."""
 CASES = [
     pytest.param(name, settings, id="-".join([name, *settings.values()]))
     for name in METHODS
@@ -52,7 +57,8 @@ def held():
 
 def steps_of(name, settings, train, held, out, *, resume=False):
     method_class = METHODS[name]
-    parent = untrained() if method_class.needs_parent else None
+    network = settings.get("architecture", "patch-cnn")
+    parent = untrained(network) if method_class.needs_parent else None
     validation = held if method_class.task == "detection" else typed_set()
     config = replace(SMALL, method=name, **settings)
     return fit(train, validation, config, out=out, parent=parent, device="cpu", resume=resume)
@@ -100,7 +106,7 @@ def test_runs_repeat_resume_load_and_predict(name, settings, train, held, tmp_pa
     np.testing.assert_array_equal(answers(name, tmp_path / "copy", image), first)
 
 
-@every_method
+@pytest.mark.parametrize(("name", "settings"), [c for c in CASES if CONTEXT not in c.values])
 @pytest.mark.parametrize("broken", ["loss", "gradient"])
 def test_what_is_no_number_stops_training_and_the_best_is_kept(
     name, settings, broken, train, held, tmp_path, monkeypatch
