@@ -7,7 +7,7 @@ from scipy.io import savemat
 from napari_nucbudget.errors import PointsError
 from napari_nucbudget.io.formats import read_points
 from napari_nucbudget.io.formats.crchisto import read_crchisto
-from napari_nucbudget.types.classes import DEFAULT_CLASSES
+from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme
 
 
 @pytest.fixture
@@ -75,3 +75,9 @@ def test_another_matlab_file_is_refused(tmp_path, name, content, words):
 def test_a_folder_of_other_things_is_refused(tmp_path):
     with pytest.raises(PointsError, match="neither a label set"):
         read_points(tmp_path)
+
+
+def test_a_class_that_the_scheme_lacks_is_refused_with_its_file(folder):
+    two = ClassScheme(DEFAULT_CLASSES.classes[:2])
+    with pytest.raises(PointsError, match=r"img2_fibroblast\.mat: There is no class named 'misc"):
+        read_crchisto(folder / "img2", classes=two)
