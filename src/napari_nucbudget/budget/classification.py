@@ -80,7 +80,7 @@ class ClassificationBench:
             model = yield from self.parent()
         yield "scoring"
         nuclei = self.scored(self._scored_split, model.card.input.mpp, model.patch)
-        scores = {"last": nuclei.score(model).to_dict()}
+        scores = {"last": nuclei.score(model, average=self.recipe.average).to_dict()}
         return {"labels": 0, "model": model.card.name, "scores": scores, "train_seconds": 0.0}
 
     def _descriptors(self, few: LabelSet) -> dict[str, Any]:
@@ -137,11 +137,11 @@ class ClassificationBench:
         last = Classifier.load(folder, device=self.device)
         yield "scoring"
         nuclei = self.scored(self._scored_split, last.card.input.mpp, last.patch)
-        scores = {"last": nuclei.score(last).to_dict()}
+        scores = {"last": nuclei.score(last, average=self.recipe.average).to_dict()}
         if chosen is None or best_step == run.reports[-1].step:
             scores["validation"] = scores["last"]
         else:
-            scores["validation"] = nuclei.score(chosen).to_dict()
+            scores["validation"] = nuclei.score(chosen, average=self.recipe.average).to_dict()
         shutil.rmtree(folder, ignore_errors=True)
         held = self.scored("validation", last.card.input.mpp, last.patch)
         return {

@@ -49,10 +49,11 @@ def _against_budget(recipe: Recipe, cells: list[Cell]) -> tuple[str, str] | None
         return None
     x_range = (min(amounts.values()) / 1.3, max(amounts.values()) * 1.3)
     series = []
-    for row, points in values.items():
+    for i, (row, points) in enumerate(values.items()):
         points.sort()
+        aside = (x_range[1] / x_range[0]) ** (0.015 * (i - (len(values) - 1) / 2))
         bars = [0.0 if math.isnan(sd) else sd for _, _, sd in points]
-        series.append(Series(row, [(x, y) for x, y, _ in points], bars))
+        series.append(Series(row, [(x * aside, y) for x, y, _ in points], bars))
     for model, mean in flat.items():
         series.append(
             Series(model, [(x_range[0], mean), (x_range[1], mean)], marks=False, dashed=True)

@@ -74,6 +74,8 @@ class Recipe(_Table):
     settings: dict[str, Any] = Field(default_factory=dict)
     methods: dict[str, Method] = Field(min_length=1)
     parent: Parent | None = None
+    average: bool = True
+    """Classification: whether test nuclei are looked at in 40 views, as in use, or once."""
     descriptors: bool = False
     """Whether handcrafted descriptors with logistic regression are a row."""
     zero_label: list[str] = Field(default_factory=list)
@@ -140,7 +142,7 @@ class Recipe(_Table):
     def common(self, **facts: Any) -> dict[str, Any]:
         """What decides the figures of all cells alike, as JSON holds it."""
         whole = self.model_dump(mode="json")
-        keys = ("name", "task", "target", "parent", "source", "field_um")
+        keys = ("name", "task", "target", "parent", "source", "field_um", "average")
         return {key: whole[key] for key in keys} | facts
 
     def check(self) -> Recipe:
