@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from napari_nucbudget.core.sampling import hold_out, label_budget
-from napari_nucbudget.errors import LabelSetError
+from napari_nucbudget.core.sampling import (
+    budget_size,
+    cut_into_fields,
+    field_budget,
+    hold_out,
+    label_budget,
+    small_fields,
+)
+from napari_nucbudget.errors import ConfigError, LabelSetError
 from napari_nucbudget.types.classes import DEFAULT_CLASSES
 from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet
@@ -96,3 +105,80 @@ def test_a_budget_above_the_labels_is_refused():
 def test_a_budget_that_leaves_a_class_without_labels_is_refused():
     with pytest.raises(LabelSetError, match="leaves none for 'miscellaneous'"):
         label_budget(with_classes([500, 480, 2]), 10)
+
+
+@pytest.mark.parametrize(("text", "size"), [("40", 40), ("1%", 5), ("0.1%", 1), ("100%", 500)])
+def test_a_budget_is_a_number_or_a_percentage(text, size):
+    assert budget_size(text, 500) == size
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "many", "1.5", "0%", "101%", "nan%", "inf%", ""])
+def test_other_budgets_are_refused(text):
+    with pytest.raises(ConfigError, match="a number such as 40, or a percentage"):
+        budget_size(text, 500)
+
+
+def test_small_fields_cover_a_region_once():
+    count = np.zeros((90, 70), int)
+    for small in cut_into_fields(Region(10, 5, 73, 61), 20):
+        count[small.slices] += 1
+    assert (count[10:83, 5:66] == 1).all()
+    assert count.sum() == 73 * 61
+
+
+def dotted(images=2, side=100):
+    """Images of 4 x 4 fields of 10 µm, with dots in the left half only."""
+    dots = np.stack(np.meshgrid(np.arange(5, 100, 10), np.arange(5, 50, 10), indexing="ij"), -1)
+    made = tuple(
+        AnnotatedImage(
+            ArraySource(np.zeros((side, side, 3), np.uint8), mpp=0.4, name=f"d{n}"),
+            Nuclei.from_points(dots.reshape(-1, 2)),
+            (Region(0, 0, side, side),),
+        )
+        for n in range(images)
+    )
+    return LabelSet(made, DEFAULT_CLASSES)
+
+
+def fields_of(labels):
+    return {(image.name, field) for image in labels for field in image.fields}
+
+
+def test_fields_of_a_small_budget_are_among_those_of_a_larger_one():
+    smaller, larger = (
+        field_budget(dotted(), budget, side_um=10, seed=3) for budget in ("4", "50%")
+    )
+    assert len(fields_of(smaller)) == 4
+    assert len(fields_of(larger)) == 16
+    assert fields_of(smaller) < fields_of(larger)
+
+
+def test_seeds_draw_other_fields():
+    draws = {
+        frozenset(fields_of(field_budget(dotted(), "5", side_um=10, seed=s))) for s in range(4)
+    }
+    assert len(draws) == 4
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_single_field_holds_dots_and_no_other_dot_is_left(seed):
+    few = field_budget(dotted(), "1", side_um=10, seed=seed)
+    (image,) = few
+    assert len(image.nuclei) == len(image.in_fields()) > 0
+
+
+def test_all_fields_leave_the_label_set_as_it_is():
+    whole = dotted()
+    assert field_budget(whole, "100%", side_um=10) is whole
+    assert len(small_fields(whole, side_um=10)) == 32
+
+
+def test_more_fields_than_there_are_are_refused():
+    with pytest.raises(LabelSetError, match="33 fields of 10 µm was asked for"):
+        field_budget(dotted(), "33", side_um=10)
+
+
+def test_fields_without_any_dot_are_refused():
+    bare = tuple(replace(image, nuclei=Nuclei.empty()) for image in dotted())
+    with pytest.raises(LabelSetError, match="None of the 32 fields holds a dot"):
+        field_budget(LabelSet(bare, DEFAULT_CLASSES), "2", side_um=10)
