@@ -127,6 +127,30 @@ def detector() -> DarknessDetector:
     return DarknessDetector()
 
 
+def drag_mouse(qtbot: Any, widget: Any, *path: Any) -> None:
+    """Press at the first point, move over the others with the button down, release."""
+    from qtpy.QtCore import QEvent, QPointF, Qt
+    from qtpy.QtGui import QMouseEvent
+    from qtpy.QtWidgets import QApplication
+
+    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+    kinds = QEvent.Type
+    steps = [(kinds.MouseButtonPress, path[0], left, left)]
+    steps += [(kinds.MouseMove, point, none, left) for point in path[1:]]
+    steps += [(kinds.MouseButtonRelease, path[-1], left, none)]
+    for kind, point, button, buttons in steps:
+        at, on_screen = QPointF(point), QPointF(widget.mapToGlobal(point))
+        event = QMouseEvent(kind, at, on_screen, button, buttons, Qt.KeyboardModifier.NoModifier)
+        QApplication.sendEvent(widget, event)
+        qtbot.wait(20)  # vispy drops moves that come within 10 ms
+
+
+@pytest.fixture
+def drag(qtbot: Any) -> Callable[..., None]:
+    """``drag(widget, *points)``: with the left button down from the first to the last."""
+    return lambda widget, *path: drag_mouse(qtbot, widget, *path)
+
+
 @dataclass
 class Dock:
     """The viewer, the widget in it, and what a person does with the mouse."""
@@ -152,22 +176,7 @@ class Dock:
 
     def drag(self, widget: Any, *path: Any) -> None:
         """Press at the first point, move over the others with the button down, release."""
-        from qtpy.QtCore import QEvent, QPointF, Qt
-        from qtpy.QtGui import QMouseEvent
-        from qtpy.QtWidgets import QApplication
-
-        left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
-        kinds = QEvent.Type
-        steps = [(kinds.MouseButtonPress, path[0], left, left)]
-        steps += [(kinds.MouseMove, point, none, left) for point in path[1:]]
-        steps += [(kinds.MouseButtonRelease, path[-1], left, none)]
-        for kind, point, button, buttons in steps:
-            at, on_screen = QPointF(point), QPointF(widget.mapToGlobal(point))
-            event = QMouseEvent(
-                kind, at, on_screen, button, buttons, Qt.KeyboardModifier.NoModifier
-            )
-            QApplication.sendEvent(widget, event)
-            self.qtbot.wait(20)  # vispy drops moves that come within 10 ms
+        drag_mouse(self.qtbot, widget, *path)
 
     def settle(self) -> None:
         """Let delayed changes of the points happen."""

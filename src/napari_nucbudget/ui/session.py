@@ -12,6 +12,7 @@ How to use::
     image = session.ensure()                       # id of the current image; opens or starts
     session.edit(lambda store: store.accept(ids))  # errors go to `failed`, changes to the signals
     session.undo(), session.redo()
+    session.views.of().selected                    # ids that are selected on the current image
 
 What is not there is None: `store` without a project, `current` without an image layer, `image`
 (the id in the project) before the image was entered into it. Edits that go past `edit` are
@@ -31,8 +32,12 @@ from qtpy.QtWidgets import QApplication, QWidget
 from napari_nucbudget.errors import NucbudgetError, ProjectError, ProjectLockedError
 from napari_nucbudget.project import ProjectImage, ProjectStore, open_project
 from napari_nucbudget.types.image import ImageSource
+from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.types.score_map import ScoreMap
 from napari_nucbudget.ui.image_link import former_image, link, open_pixels, project_for
+from napari_nucbudget.ui.keys import Keys
 from napari_nucbudget.ui.slides import is_slide
+from napari_nucbudget.ui.views import Views
 from napari_nucbudget.ui.work_clock import WorkClock
 
 if TYPE_CHECKING:
@@ -56,6 +61,15 @@ class Session(QObject):
         The image layer that is worked on.
     reading : int
         0, or the number of the second reading that is being annotated.
+    active_class : str
+        Class of dots that are added; empty for none.
+    score_maps : dict of image id to ScoreMap
+        Maps of detector runs, to which clicks snap within `snap_px` where `snap` is on.
+    clipboard : Nuclei or None
+    views : Views
+        The points layers.
+    keys : Keys
+        What the keys do in the canvas.
     """
 
     project_changed = Signal()
@@ -63,6 +77,8 @@ class Session(QObject):
     nuclei_changed = Signal(object)
     annotator_changed = Signal()
     """Another annotator, or another reading."""
+    class_changed = Signal(str)
+    """Another active class."""
     told = Signal(str)
     """A sentence that a user should see, such as where a project is kept."""
     failed = Signal(object)
@@ -80,6 +96,14 @@ class Session(QObject):
         self._seen = 0
         self._windows: set[int] = set()
         self.clock = WorkClock()
+        self.active_class = ""
+        self.score_maps: dict[int, ScoreMap] = {}
+        self.snap = True
+        self.snap_px = 10.0
+        self.clipboard: Nuclei | None = None
+        self.views = Views(self)
+        self.keys = Keys(self)
+        self.project_changed.connect(self.keys.rebind)
         events = viewer.layers.events
         for event in (events.inserted, events.removed, viewer.layers.selection.events.active):
             event.connect(self._follow_layers)
@@ -191,12 +215,15 @@ class Session(QObject):
 
     def close(self) -> None:
         """End the session with its window."""
+        self.views.clear()
         self._leave_project()
         self.current = None
 
     def _leave_project(self) -> None:
         store, self.store = self.store, None
         self._links = []
+        self.score_maps = {}
+        self.clipboard = None
         self._seen = 0
         self.reading = 0
         if store is not None:
@@ -210,6 +237,11 @@ class Session(QObject):
         """Id of the current image in the project; None where it has none."""
         return None if self.current is None else self.image_of(self.current)
 
+    @property
+    def links(self) -> tuple[tuple[Image, int], ...]:
+        """Image layers with the id of the project image that they show."""
+        return tuple(self._links)
+
     def image_of(self, layer: Image) -> int | None:
         """Id of the project image that a layer shows; None where it was never entered."""
         return next((id for known, id in self._links if known is layer), None)
@@ -220,7 +252,7 @@ class Session(QObject):
 
     def choose(self, layer: Image) -> None:
         """Make an image layer the current one."""
-        if layer is not self.current:
+        if layer is not self.current and is_slide(layer):
             self.current = layer
             if self.store is not None:
                 self._link(layer, add=False)
@@ -305,6 +337,7 @@ class Session(QObject):
         wanted = self.current if self.current in slides else None
         if active in slides:
             wanted = active
+        wanted = next((v.layer for v in self.views if v.points is active), wanted)
         if wanted is None and slides:
             wanted = slides[-1]
         if wanted is None:
@@ -333,6 +366,12 @@ class Session(QObject):
                 self.store.annotator = self._annotator
         self.annotator_changed.emit()
         self.nuclei_changed.emit(None)
+
+    def set_active_class(self, name: str) -> None:
+        """Class of the dots to come."""
+        if name != self.active_class:
+            self.active_class = name
+            self.class_changed.emit(name)
 
     # -- edits
 
@@ -366,4 +405,8 @@ class Session(QObject):
             return
         notes = self.store.changes_since(self._seen)
         self._seen = self.store.revision
+        if notes is None or any(note.classes for note in notes):
+            if self.active_class not in self.store.classes.names:
+                self.set_active_class("")
+            self.keys.rebind()
         self.nuclei_changed.emit(None if notes is None else tuple(notes))
