@@ -183,8 +183,8 @@ def _draw_piece(
 
     density = _density(amounts, stain)
     density = gaussian_filter(density, (sigma, sigma, 0), truncate=4.0)
-    inner = np.s_[pad : pad + size[0], pad : pad + size[1]]
-    light: NDArray[Any] = to_rgb(density[inner])
+    own_pixels = np.s_[pad : pad + size[0], pad : pad + size[1]]
+    light: NDArray[Any] = to_rgb(density[own_pixels])
     place = (rows[pad:-pad, None, None], columns[None, pad:-pad, None])
     grain = normal(seed + 81, *place, np.arange(3))
     # Photon noise grows with the root of the light that arrives.
