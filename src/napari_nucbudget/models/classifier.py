@@ -25,7 +25,6 @@ BATCH = 128
 """Patches at once; more of them leave the cache."""
 SHIFT = 2
 """Pixels by which patches are shifted for averaging."""
-SHIFTS = ((0, 0), (-SHIFT, 0), (SHIFT, 0), (0, -SHIFT), (0, SHIFT))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,16 +50,10 @@ class Classifier:
         """(N, C) logits of (N, patch, patch, 3) pixels in 0 .. 255."""
         import torch
 
-        spec = self.card.input
         out = np.zeros((len(patches), len(self.card.classes)), dtype=np.float32)
-        mean = torch.tensor(spec.mean, device=self.device)
-        std = torch.tensor(spec.std, device=self.device)
         with torch.inference_mode():
             for start in range(0, len(patches), BATCH):
-                part = torch.from_numpy(np.ascontiguousarray(patches[start : start + BATCH])).to(
-                    self.device
-                )
-                x = ((part.float() / 255.0 - mean) / std).permute(0, 3, 1, 2)
+                x = self._input(patches[start : start + BATCH])
                 out[start : start + BATCH] = self.network(x).float().cpu().numpy()
         return out
 
@@ -72,22 +65,40 @@ class Classifier:
         wide : (N, patch + 4, patch + 4, 3) uint8 or floats, 0 .. 255
             Patches with a margin of 2 pixels, the nucleus in the middle.
         average : bool
-            Average over the eight turns and mirrorings and five shifts of 0 or
-            2 pixels (the neighbouring-ensemble idea of Sirinukunwattana et al.
-            2016), else look once.
+            Average over the eight turns and mirrorings and the shifts that the
+            network offers (patch-cnn: five of 0 or 2 pixels, the
+            neighbouring-ensemble idea of Sirinukunwattana et al. 2016;
+            context-cnn: none), else look once.
 
         Returns
         -------
         (N, C) float32, rows add up to 1
         """
-        views = list(_views(wide, self.patch)) if average else [_cut(wide, self.patch, 0, 0)]
-        total = np.zeros((len(wide), len(self.card.classes)), dtype=np.float64)
+        import torch
+
+        out = np.zeros((len(wide), len(self.card.classes)), dtype=np.float32)
         temperature = float(self.card.temperature or 1.0)
-        for view in views:
-            scaled = self.logits(view).astype(np.float64) / temperature
-            scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-            total += scaled / scaled.sum(axis=1, keepdims=True)
-        return (total / len(views)).astype(np.float32)
+        network: Any = self.network
+        with torch.inference_mode():
+            for start in range(0, len(wide), BATCH):
+                x = self._input(wide[start : start + BATCH])
+                if average:
+                    logits = torch.cat([network.shifted(view) for view in _dihedral(x)])
+                else:
+                    logits = network(x[:, :, SHIFT:-SHIFT, SHIFT:-SHIFT])[None]
+                prob = (logits.double() / temperature).softmax(dim=2).mean(dim=0)
+                out[start : start + BATCH] = prob.float().cpu().numpy()
+        return out
+
+    def _input(self, pixels: NDArray[Any]) -> torch.Tensor:
+        """(N, 3, h, w) normalised, of (N, h, w, 3) in 0 .. 255, channels last in memory."""
+        import torch
+
+        spec = self.card.input
+        x = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device).float()
+        mean = torch.tensor(spec.mean, device=self.device)
+        std = torch.tensor(spec.std, device=self.device)
+        return ((x / 255.0 - mean) / std).permute(0, 3, 1, 2)
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
         """Write card and weights, see `storage.write_model`."""
@@ -108,16 +119,11 @@ class Classifier:
         return cls(card=card, network=network.to(chosen).eval(), device=chosen)
 
 
-def _cut(wide: NDArray[Any], patch: int, dy: int, dx: int) -> NDArray[Any]:
-    margin = (wide.shape[1] - patch) // 2
-    y, x = margin + dy, margin + dx
-    return np.ascontiguousarray(wide[:, y : y + patch, x : x + patch])
+def _dihedral(x: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The eight turns and mirrorings of (N, C, h, h)."""
+    import torch
 
-
-def _views(wide: NDArray[Any], patch: int) -> Iterator[NDArray[Any]]:
-    for dy, dx in SHIFTS:
-        view = _cut(wide, patch, dy, dx)
-        for turn in range(4):
-            turned = np.rot90(view, turn, axes=(1, 2))
-            yield np.ascontiguousarray(turned)
-            yield np.ascontiguousarray(turned[:, :, ::-1])
+    for turn in range(4):
+        turned = torch.rot90(x, turn, (2, 3))
+        for view in (turned, turned.flip(3)):
+            yield view.contiguous(memory_format=torch.channels_last)

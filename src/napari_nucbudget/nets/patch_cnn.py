@@ -60,6 +60,23 @@ class PatchCnn(nn.Module):
         """(N, 3, 27, 27) to (N, classes) logits."""
         return self.classify(self.features(x))
 
+    def shifted(self, x: Tensor) -> Tensor:
+        """(N, 3, 31, 31) to (5, N, classes): the middle 27 x 27, and 2 pixels off on each side.
+
+        A shift by two pixels is one by a single value after the first pooling,
+        so that the five share both convolutions. For prediction only.
+        """
+        h = F.relu(F.max_pool2d(self.conv1(x), 2))  # (N, 36, 14, 14)
+        h = self.conv2(h)  # (N, 48, 12, 12)
+        places = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
+        pooled = [
+            F.relu(F.max_pool2d(h[:, :, y : y + 10, left : left + 10], 2)).flatten(1)
+            for y, left in places
+        ]
+        h = F.relu(self.dense2(F.relu(self.dense1(torch.cat(pooled)))))
+        logits: Tensor = self.dense3(h)
+        return logits.reshape(len(places), len(x), -1)
+
     def features(self, x: Tensor) -> Tensor:
         """(N, 3, 27, 27) to the (N, 512) that the last layer reads."""
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)  # (N, 36, 12, 12)
