@@ -7,14 +7,12 @@ from collections.abc import Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import (
-    QFrame,
     QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -23,6 +21,7 @@ from napari_nucbudget.errors import NucbudgetError
 from napari_nucbudget.infer.propose import Proposals, iter_propose
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.ui.catalogue import Catalogue
+from napari_nucbudget.ui.column import Column
 from napari_nucbudget.ui.detect_form import DetectForm, DetectRequest
 from napari_nucbudget.ui.jobs import Job, in_words
 from napari_nucbudget.ui.nuclei_view import NucleiView
@@ -116,7 +115,7 @@ class DetectWidget(QWidget):
         column.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(_Column(inside))
+        layout.addWidget(Column(inside))
 
     def _connect(self) -> None:
         self.detect.clicked.connect(self._start)
@@ -278,24 +277,6 @@ class DetectWidget(QWidget):
         self.error.setStyleSheet(f"color: {colors.error};")
         self.result.histogram.set_colors(colors)
         self.form.set_colors(colors)
-
-
-class _Column(QScrollArea):
-    """Scrolls up and down in a low window, and is always wide enough for what it holds."""
-
-    def __init__(self, inside: QWidget) -> None:
-        super().__init__()
-        self.setWidget(inside)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-
-    def minimumSizeHint(self) -> QSize:
-        bar = self.verticalScrollBar().sizeHint().width()
-        return QSize(self.widget().minimumSizeHint().width() + bar, 200)
-
-    def sizeHint(self) -> QSize:
-        return self.minimumSizeHint().expandedTo(self.widget().sizeHint())
 
 
 def _detection(

@@ -13,7 +13,7 @@ from napari_nucbudget.types.nuclei import HUMAN, Nuclei
 __all__ = ["UNLABELLED_COLOR", "DotStyle", "class_colors", "dot_style"]
 
 UNLABELLED_COLOR = "#ffffff"
-BLACK = (0.0, 0.0, 0.0)
+BLACK = 0.0
 SOLID_BORDER, HOLLOW_BORDER = 0.15, 0.34
 """Shares of a dot's width."""
 FAINTEST = 0.25

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
+from napari_nucbudget.ui.slides import is_slide
+
 if TYPE_CHECKING:
     from napari.layers import Image
     from napari.viewer import Viewer
@@ -61,11 +63,9 @@ class ImageChoice(QComboBox):
             self._watch([])
 
     def _refresh(self, event: Any = None) -> None:
-        from napari.layers import Image
-
         chosen = self.current
         before = self._layers
-        after = [layer for layer in reversed(self._viewer.layers) if type(layer) is Image]
+        after = [layer for layer in reversed(self._viewer.layers) if is_slide(layer)]
         new = [layer for layer in after if layer not in before]
         self._watch(after)
         self.blockSignals(True)
