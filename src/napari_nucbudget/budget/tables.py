@@ -66,18 +66,19 @@ def classification_text(
         line += [_mean(draws, _metric("last", name)) for name in ("accuracy", "ece")]
         line.append(f"{mean_sd([c['train_seconds'] for c in draws.values()])[0]:.0f}")
         lines.append(line)
+    views = "averaged over turns and shifts" if recipe.average else "each looked at once"
     held = next((c["validation_labels"] for c in cells if "validation_labels" in c), None)
     parts = [
         _opening(recipe, cells, total, command),
         f"Scored at the {first['nuclei']:,} dots with a class in the {first['images']} "
-        f"{split} images, averaged over turns and shifts, images at {first['mpp']:g} µm/px. "
+        f"{split} images, {views}, images at {first['mpp']:g} µm/px. "
         "Mean ± standard deviation over draws of the labels, each with a training seed of its "
         "own; all methods of a draw see the same labels. *minus "
         f"{recipe.baseline}*: mean of the differences draw by draw with its 95 % t interval. "
         "All columns but two are after a fixed schedule, the last weights kept, for which no "
         "label is needed besides the budget; the two show the epoch with the best weighted F1 "
-        "on the validation images instead, as in the paper. ECE: expected calibration error "
-        "without temperature.",
+        "on the validation images instead, as in the paper. ECE: expected calibration error; "
+        "what is trained here has no temperature, for which validation labels would be needed.",
         _markdown(head, lines),
     ]
     if held is not None:
