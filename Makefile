@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-RECIPES := table2-breast table2-prostate table3-breast table3-colon labels-colon
+RECIPES := table2-breast table2-prostate table3-breast table3-colon
 # QUICK=--quick makes `make paper` a trial of minutes, kept out of docs/results.
 QUICK :=
 RESULTS := $(if $(QUICK),runs/results,docs/results)
