@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -192,6 +193,7 @@ def test_every_control_has_a_tooltip_and_takes_the_keyboard(dock_with_image):
     form, result = widget.form, widget.result
     controls = [form.image, form.model, form.open_model, form.mpp, form.set_mpp, form.scope]
     controls += [form.draw, form.device, widget.detect, widget.cancel, result.histogram]
+    controls += [form.classifier, widget.kept.keep, widget.kept.at_once]
     controls += [result.slider, result.threshold, result.distance, result.reset]
     for control in controls:
         assert control.toolTip()
@@ -201,3 +203,65 @@ def test_every_control_has_a_tooltip_and_takes_the_keyboard(dock_with_image):
 def test_the_dock_opens_without_importing_torch():
     script = "import sys, napari_nucbudget.ui.detect_widget; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_kept_nuclei_are_proposals_of_the_project_and_answers_outlive_a_second_run(
+    dock_with_image, drawn
+):
+    dock = dock_with_image
+    choose_scope(dock, "Whole image")
+    dock.run()
+    session, kept = dock.widget.session, dock.widget.kept
+    assert session.store is None
+    dock.click(kept.keep)
+    image, total = session.image, drawn.count(0.5)
+    assert len(session.store.proposals(image)) == total
+    assert f"{total} proposals are in the project" in kept.told.text()
+    assert dock.points is session.views.of().points
+    assert session.store.image(image).mpp == 0.5
+
+    answered = session.store.proposals(image)[:3]
+    session.edit(lambda store: store.accept(answered[:2]))
+    session.edit(lambda store: store.reject(answered[2:]))
+    assert kept.at_once.isChecked()
+    dock.run()
+    assert len(session.store.proposals(image)) == total - 3
+    assert "3 were answered before" in kept.told.text()
+    session.close()
+
+
+def test_nuclei_are_typed_by_the_chosen_model_and_kept_with_their_classes(
+    dock_with_image, drawn, monkeypatch
+):
+    from types import SimpleNamespace
+
+    from napari_nucbudget.infer import typed
+    from napari_nucbudget.types.classes import ClassScheme, NucleusClass
+
+    scheme = ClassScheme((NucleusClass("epithelial", "#00e5ff"), NucleusClass("plasma", "#ff9100")))
+
+    def classify(source, nuclei, classifier, *, mpp):
+        yield
+        prob = np.tile(np.float32([0.2, 0.8]), (len(nuclei), 1))
+        label = np.ones(len(nuclei), np.int16)
+        return dataclasses.replace(nuclei, label=label, prob=prob, classes=scheme)
+
+    monkeypatch.setattr(typed, "iter_classify", classify)
+    dock = dock_with_image
+    catalogue = dock.widget._catalogue
+    monkeypatch.setattr(
+        catalogue, "load_classifier", lambda name, device: SimpleNamespace(classes=scheme)
+    )
+    dock.widget.form.classifier.addItem("two classes")
+    dock.widget.form.classifier.setCurrentText("two classes")
+    choose_scope(dock, "Whole image")
+    dock.run()
+    assert set(dock.points.features["label"]) == {"plasma"}
+    dock.widget.result.threshold.setValue(0.3)
+    dock.settle()
+    dock.click(dock.widget.kept.keep)
+    session = dock.widget.session
+    dock.wait(lambda: session.store is not None)
+    count = session.store.counts(session.image)["plasma"]
+    assert (count.proposed, count.human) == (drawn.count(0.3), 0)
+    session.close()

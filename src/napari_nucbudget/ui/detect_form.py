@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCOPES", "DetectForm", "DetectRequest"]
 
+UNTYPED = "nothing (no classes)"
 SCOPES = ("What is on screen", "Drawn region", "Whole image")
 
 
@@ -49,6 +50,8 @@ class DetectRequest:
     region: Region
     model: str
     device: str
+    classifier: str = ""
+    """Name of the model that types the nuclei; empty for none."""
 
 
 class DetectForm(QWidget):
@@ -77,8 +80,13 @@ class DetectForm(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.model.setMinimumContentsLength(12)
+        self.classifier = QComboBox()
+        self.classifier.setSizeAdjustPolicy(self.model.sizeAdjustPolicy())
+        self.classifier.setMinimumContentsLength(12)
         self.open_model = QPushButton("&Open…")
-        self.open_model.setToolTip("Open a model folder: card.json and weights.safetensors.")
+        self.open_model.setToolTip(
+            "Open a model folder (card.json and weights.safetensors) of a detector or classifier."
+        )
         self.mpp = QLineEdit()
         self.mpp.setPlaceholderText("e.g. 0.25")
         self.mpp.setToolTip(
@@ -108,6 +116,7 @@ class DetectForm(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("&Image", self.image)
         self._add_pair(form, "&Model", self.model, self.open_model)
+        form.addRow("T&ype nuclei with", self.classifier)
         self._add_pair(form, "Pixel si&ze", self.mpp, QLabel("µm/px"), self.set_mpp)
         self._add_pair(form, "&Region", self.scope, self.draw)
         form.addRow("Devic&e", self.device)
@@ -145,6 +154,9 @@ class DetectForm(QWidget):
         self.model.addItems(names)
         if DEFAULT_DETECTOR in names:
             self.model.setCurrentText(DEFAULT_DETECTOR)
+        self.classifier.addItem(UNTYPED)
+        self.classifier.addItems(self._catalogue.classifiers())
+        self.classifier.setToolTip("Give nuclei the likeliest class of this model, or none.")
         self._choose_model()
 
     def _choose_model(self) -> None:
@@ -169,9 +181,11 @@ class DetectForm(QWidget):
         except NucbudgetError as error:
             self.failed.emit(error)
             return
-        if self.model.findText(name) < 0:
-            self.model.addItem(name)
-        self.model.setCurrentText(name)
+        types = self._catalogue.card(name).task == "classification"
+        picker = self.classifier if types else self.model
+        if picker.findText(name) < 0:
+            picker.addItem(name)
+        picker.setCurrentText(name)
 
     # -- pixel size
 
@@ -318,7 +332,12 @@ class DetectForm(QWidget):
             region=self.region(image),
             model=self.model.currentText(),
             device=self.device.currentText(),
+            classifier=self.chosen_classifier(),
         )
+
+    def chosen_classifier(self) -> str:
+        """Name of the model that types nuclei; empty for none."""
+        return self.classifier.currentText() if self.classifier.currentIndex() > 0 else ""
 
     def _update(self) -> None:
         image_problem = self._image_problem()

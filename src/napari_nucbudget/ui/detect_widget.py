@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,17 @@ from qtpy.QtWidgets import (
 
 from napari_nucbudget.errors import NucbudgetError
 from napari_nucbudget.infer.propose import Proposals, iter_propose
+from napari_nucbudget.infer.typed import iter_type_above, typed_as, untyped
+from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.column import Column
 from napari_nucbudget.ui.detect_form import DetectForm, DetectRequest
 from napari_nucbudget.ui.jobs import Job, in_words
+from napari_nucbudget.ui.keep_panel import KeepPanel
 from napari_nucbudget.ui.nuclei_view import NucleiView
 from napari_nucbudget.ui.result_panel import ResultPanel, default_values
+from napari_nucbudget.ui.session import Session
 from napari_nucbudget.ui.theme import colors_of
 
 if TYPE_CHECKING:
@@ -55,6 +60,7 @@ class DetectWidget(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._catalogue = catalogue or Catalogue()
+        self.session = Session.of(napari_viewer)
         self._views: list[NucleiView] = []
         self._view: NucleiView | None = None
         self._request: DetectRequest | None = None
@@ -64,9 +70,11 @@ class DetectWidget(QWidget):
         colors = colors_of(napari_viewer)
         self.form = DetectForm(napari_viewer, self._catalogue)
         self.result = ResultPanel(colors)
+        self.kept = KeepPanel(self.session)
         self._build()
         self.job = Job(self)
         self.distance_job = Job(self)
+        self.typing_job = Job(self)
         self._live = self._timer(LIVE_MS, self._show_nuclei)
         self._distance = self._timer(DISTANCE_MS, self._find_at_distance)
         self._connect()
@@ -107,7 +115,7 @@ class DetectWidget(QWidget):
         buttons.addWidget(self.cancel)
         inside = QWidget()
         column = QVBoxLayout(inside)
-        for part in (self.form, buttons, self.bar, self.status, self.error, self.result):
+        for part in (self.form, buttons, self.bar, self.status, self.error, self.result, self.kept):
             if isinstance(part, QWidget):
                 column.addWidget(part)
             else:
@@ -129,6 +137,11 @@ class DetectWidget(QWidget):
         self.job.cancelled.connect(self._cancelled)
         self.distance_job.finished.connect(self._use_distance)
         self.distance_job.failed.connect(self._show_error)
+        self.typing_job.finished.connect(self._keep_typed)
+        self.typing_job.failed.connect(self._fail)
+        self.kept.asked.connect(self._keep)
+        self.session.failed.connect(self._show_error)
+        self.session.join(self)
         self.result.threshold_changed.connect(self._live.start)
         self.result.distance_changed.connect(self._distance.start)
         self._viewer.events.theme.connect(self._apply_theme)
@@ -139,6 +152,7 @@ class DetectWidget(QWidget):
             if self.parent() is None:
                 self.job.close()
                 self.distance_job.close()
+                self.typing_job.close()
                 self.form.image.leave()
             else:
                 self.form.image.join()
@@ -202,7 +216,11 @@ class DetectWidget(QWidget):
             text += " The region is too large to keep its map: the minimum distance is fixed."
         self.status.setText(text)
         self.result.show_proposals(proposals)
-        self._show_nuclei()
+        if self.kept.at_once.isChecked():
+            self.result.show_count(len(self._shown()), proposals)
+            self._keep()
+        else:
+            self._show_nuclei()
         self._update()
         if self.result.distance.value() != proposals.min_distance_um:
             self._distance.start()
@@ -230,9 +248,52 @@ class DetectWidget(QWidget):
         proposals, view = self._proposals, self._view
         if proposals is None or view is None:
             return
-        nuclei = proposals.above(self.result.threshold.value())
+        nuclei = self._shown()
         view.show(nuclei)
         self.result.show_count(len(nuclei), proposals)
+
+    def _shown(self) -> Nuclei:
+        """Nuclei above the threshold of today."""
+        assert self._proposals is not None
+        return self._proposals.above(self.result.threshold.value())
+
+    # -- into the project
+
+    def _keep(self) -> None:
+        """Put what is shown into the project; what has no class yet is typed first."""
+        proposals, request = self._proposals, self._request
+        if proposals is None or request is None:
+            return
+        self._show_error(None)
+        if request.classifier and untyped(self._shown()).any():
+            self.status.setText(f"Typing nuclei with {request.classifier}…")
+            threshold = self.result.threshold.value()
+            self.typing_job.start(
+                partial(_typing, request, self._catalogue, proposals, threshold=threshold)
+            )
+        else:
+            self._put()
+
+    def _keep_typed(self, proposals: Proposals) -> None:
+        now = self._proposals
+        if now is None or now.region != proposals.region:
+            return  # another run has finished meanwhile
+        self._proposals = proposals
+        self.status.setText("")
+        self._put()
+
+    def _put(self) -> None:
+        proposals, request = self._proposals, self._request
+        assert proposals is not None
+        assert request is not None
+        models = [(request.model, "detection")]
+        if request.classifier:
+            models.append((request.classifier, "classification"))
+        if self.kept.put(self._shown(), proposals, request.image, models):
+            view = self._view_of(request.image)
+            self._views.remove(view)
+            view.remove()
+            self._view = self._view_of(request.image)
 
     def _find_at_distance(self) -> None:
         proposals, distance = self._proposals, self.result.distance.value()
@@ -245,7 +306,7 @@ class DetectWidget(QWidget):
         now = self._proposals
         if now is None or now.score_map is not proposals.score_map:
             return  # another run has finished meanwhile
-        self._proposals = proposals
+        self._proposals = replace(proposals, peaks=typed_as(proposals.peaks, now.peaks))
         self.result.show_proposals(proposals)
         self._show_nuclei()
 
@@ -271,6 +332,7 @@ class DetectWidget(QWidget):
         self.detect.setEnabled(not running and not self.form.problem())
         self.cancel.setEnabled(running)
         self.bar.setVisible(running)
+        self.kept.keep.setEnabled(not running and self._proposals is not None)
 
     def _apply_theme(self, event: Any = None) -> None:
         colors = colors_of(self._viewer)
@@ -285,17 +347,33 @@ def _detection(
     """The work of one run; importing torch and reading weights are part of it."""
     detector = catalogue.load(request.model, request.device)
     yield Progress(0, request.region.area, message="Detecting…")
-    return (
-        yield from iter_propose(
-            request.source,
-            detector,
-            region=request.region,
-            mpp=request.mpp,
-            threshold=threshold,
-            min_distance_um=min_distance_um,
-            tile=CPU_TILE if detector.device.type == "cpu" else GPU_TILE,
-        )
+    proposals = yield from iter_propose(
+        request.source,
+        detector,
+        region=request.region,
+        mpp=request.mpp,
+        threshold=threshold,
+        min_distance_um=min_distance_um,
+        tile=CPU_TILE if detector.device.type == "cpu" else GPU_TILE,
     )
+    return (yield from _typing(request, catalogue, proposals, threshold=threshold))
+
+
+def _typing(
+    request: DetectRequest, catalogue: Catalogue, proposals: Proposals, *, threshold: float
+) -> Generator[Progress, None, Proposals]:
+    """Classes for what is above the threshold, where a classifier was chosen."""
+    if not request.classifier:
+        return proposals
+    yield Progress(0, len(proposals.peaks), message=f"Typing with {request.classifier}…")
+    peaks = yield from iter_type_above(
+        request.source,
+        proposals.peaks,
+        catalogue.load_classifier(request.classifier, request.device),
+        threshold=threshold,
+        mpp=request.mpp,
+    )
+    return replace(proposals, peaks=peaks)
 
 
 def _at_distance(proposals: Proposals, um: float) -> Generator[Progress, None, Proposals]:

@@ -236,6 +236,8 @@ class FieldPanel(QWidget):
 
     def _outline(self, fields: tuple[Field, ...]) -> None:
         """Outlines of the fields, on a layer that shows and is not read."""
+        from napari.layers import Shapes
+
         viewer, image = self._session.viewer, self._session.current
         if self._outlines is not None and self._outlines in viewer.layers:
             viewer.layers.remove(self._outlines)
@@ -248,7 +250,7 @@ class FieldPanel(QWidget):
             low, high = np.array([r.y, r.x]) - 0.5, np.array([r.bottom, r.right]) - 0.5
             rectangles.append(np.array([low, (low[0], high[1]), high, (high[0], low[1])]))
         active = viewer.layers.selection.active
-        self._outlines = viewer.add_shapes(
+        self._outlines = Shapes(
             rectangles,
             shape_type="rectangle",
             name=f"fields ({image.name})",
@@ -259,6 +261,7 @@ class FieldPanel(QWidget):
             **layer_transform(image),
         )
         self._outlines.editable = False
+        viewer.layers.insert(viewer.layers.index(image) + 1, self._outlines)
         if active is not None and active in viewer.layers:
             viewer.layers.selection.active = active
 

@@ -50,6 +50,14 @@ class NucleiView:
             getattr(self.image.events, name).disconnect(self._follow_place)
         self.image.events.name.disconnect(self._follow_name)
 
+    def remove(self) -> None:
+        """Take the points out of the viewer, unless a person edited them."""
+        self.disconnect()
+        points, self.points = self.points, None
+        edited = points is not None and not np.array_equal(points.data, self._written)
+        if points is not None and points in self._viewer.layers and not edited:
+            self._viewer.layers.remove(points)
+
     def show(self, nuclei: Nuclei) -> None:
         """Make the points those nuclei."""
         points = self.points

@@ -88,6 +88,8 @@ class ProposalWalk:
         centre[-2:] = world
         camera.center = tuple(centre)
         camera.zoom = max(camera.zoom, self._working_zoom())
+        if view.points is not None:  # its selection is drawn, and its keys work
+            session.viewer.layers.selection.active = view.points
         view.select([id])
 
     def _working_zoom(self) -> float:
