@@ -22,11 +22,12 @@ from napari_nucbudget.types.nuclei import HUMAN, Nuclei
 
 __all__ = ["ClassCount", "NucleusFacts", "ProjectReader", "Reading", "Which"]
 
-Which = Literal["visible", "proposed", "human", "rejected"]
+Which = Literal["visible", "proposed", "human", "accepted", "rejected"]
 _STATUS = {
     "visible": (PROPOSED, ACCEPTED),
     "proposed": (PROPOSED,),
     "human": (ACCEPTED,),
+    "accepted": (ACCEPTED,),
     "rejected": (REJECTED,),
 }
 
@@ -110,8 +111,9 @@ class ProjectReader(ProjectSession):
         image : int
         region : Region, optional
             Only those inside, found by the spatial index.
-        which : {"visible", "proposed", "human", "rejected"}
-            ``visible`` are proposals and human ones.
+        which : {"visible", "proposed", "human", "accepted", "rejected"}
+            ``visible`` are proposals and human ones; ``accepted`` are the human ones that a
+            model had found.
         ids : (K,) int64, optional
             Only these, where they are there.
         reading : int
@@ -126,6 +128,8 @@ class ProjectReader(ProjectSession):
         with self._guard:
             table = self._table(image)
             rows = self._rows(table, region, _STATUS[which], reading)
+            if which == "accepted":
+                rows = rows[table["origin"][rows] != 0]
             if ids is not None:
                 rows = rows[np.isin(table["id"][rows], ids)]
             return self._nuclei_of(table, rows)

@@ -179,6 +179,13 @@ class ProjectStore(DeclaringStore):
                 changes.append(self._answered_change(image, rows, status=status))
             return self._commit_rows("delete", changes)
 
+    def clear(self, image: int, *, reading: int = 0) -> int:
+        """Take all nuclei of an image away, without a word on whether they were nuclei."""
+        with self._guard:
+            rows = self._rows(self._table(image), None, (PROPOSED, ACCEPTED), reading)
+            change = self._state.changed(image, rows.astype(np.int64), status=DELETED)
+            return self._commit_rows("clear", [change])
+
     def relabel(self, ids: ArrayLike, class_name: str) -> int:
         """Give nuclei a class, ``""`` for none; proposals count as accepted then."""
         with self._guard:
