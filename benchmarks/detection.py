@@ -17,7 +17,7 @@ import pandas as pd
 from napari_nucbudget.infer.evaluate import evaluate_detector, score_record
 from napari_nucbudget.io.label_sets import read_label_set
 from napari_nucbudget.models.library import (
-    list_models,
+    shipped_models,
     load_card,
     load_detector,
     model_folder,
@@ -42,7 +42,7 @@ def main() -> None:
     if arguments.data is None:
         sys.exit("Set NUCBUDGET_DATA to the folder of the label sets, or give --data.")
     rows = []
-    for name in list_models():
+    for name in shipped_models():
         if load_card(name).task != "detection":
             continue
         detector = load_detector(name, precision="float32")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from napari_nucbudget.models.library import list_models, load_card
+from napari_nucbudget.models.library import shipped_models, load_card
 from napari_nucbudget.types.card import ModelCard, ScoreRecord
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -109,7 +109,7 @@ def with_tables(text: str, cards: list[ModelCard]) -> str:
 def main() -> None:
     """Write, or with ``--check`` compare."""
     text = README.read_text(encoding="utf-8")
-    wanted = with_tables(text, [load_card(name) for name in list_models()])
+    wanted = with_tables(text, [load_card(name) for name in shipped_models()])
     if "--check" in sys.argv[1:]:
         if wanted != text:
             raise SystemExit("README.md and the model cards differ; run `make figures`.")

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from napari_nucbudget.models.library import list_models, load_card
+from napari_nucbudget.models.library import shipped_models, load_card
 from napari_nucbudget.types.card import ModelCard, ScoreRecord
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -113,10 +113,10 @@ def test_detectors_and_classifiers_get_a_table_each(card_with: Callable[..., Mod
         "| a 0.900, b 0.500 | 0.020 |\n"
     ) in written
     assert written.count("| `types` |") == 1
-    assert module.with_tables(written, [load_card(name) for name in list_models()]) == README
+    assert module.with_tables(written, [load_card(name) for name in shipped_models()]) == README
 
 
 def test_the_figures_are_those_of_the_model_cards() -> None:
     module = figures()
-    cards = [load_card(name) for name in list_models()]
+    cards = [load_card(name) for name in shipped_models()]
     assert module.with_tables(README, cards) == README

@@ -9,14 +9,14 @@ import pytest
 from napari_nucbudget.models.bundle import WEIGHTS_FILE, Detector, sha256_of
 from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.models.library import (
-    list_models,
+    shipped_models,
     load_card,
     load_classifier,
     load_detector,
 )
 from napari_nucbudget.types.card import ModelCard
 
-SHIPPED = sorted(list_models())
+SHIPPED = sorted(shipped_models())
 
 
 @pytest.fixture(params=SHIPPED)
@@ -41,7 +41,7 @@ def test_it_loads(name: str, card: ModelCard) -> None:
 
 
 def test_its_weights_have_the_hash_of_the_card(name: str, card: ModelCard) -> None:
-    assert sha256_of(list_models()[name] / WEIGHTS_FILE) == card.weights_sha256
+    assert sha256_of(shipped_models()[name] / WEIGHTS_FILE) == card.weights_sha256
 
 
 def test_it_says_what_it_was_trained_on_and_under_which_licence(card: ModelCard) -> None:

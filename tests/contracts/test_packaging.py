@@ -12,7 +12,7 @@ import pytest
 from npe2 import PluginManifest
 
 import napari_nucbudget
-from napari_nucbudget.models.library import list_models, load_card
+from napari_nucbudget.models.library import shipped_models, load_card
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = ROOT / "src" / "napari_nucbudget"
@@ -83,7 +83,7 @@ def test_the_licence_file_is_the_declared_one() -> None:
     assert "Redistribution and use in source and binary forms" in (ROOT / "LICENSE").read_text()
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", shipped_models())
 def test_every_shipped_model_states_its_data_and_licence(name: str) -> None:
     card = load_card(name)
     assert card.name == name

@@ -14,7 +14,7 @@ from napari_nucbudget.models.library import load_card, load_detector, model_fold
 @pytest.fixture
 def two_shipped(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shipped = {"colon-fcn": tiny_model, "nuclei-fcn": tiny_model}
-    monkeypatch.setattr(library, "_shipped", lambda: shipped)
+    monkeypatch.setattr(library, "shipped_models", lambda: shipped)
     return tiny_model
 
 

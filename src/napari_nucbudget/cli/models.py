@@ -1,4 +1,4 @@
-"""``nucbudget models``: what ships, and what is known of it."""
+"""``nucbudget models``: what ships, what you kept, and what is known of it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["models_list", "models_show"]
 
 
 def models_list(as_json: AsJson = False) -> None:
-    """Names of the models that ship, with what they are for and their scores on test images."""
+    """Models that ship and those that you kept: what they are for, and scores on test images."""
     from napari_nucbudget.models.card_text import score_line
     from napari_nucbudget.models.library import list_models, load_card
 
-    cards = [load_card(name) for name in list_models()]
+    cards = [load_card(folder) for folder in list_models().values()]
     if as_json:
         entries = [
             {

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from collections.abc import Generator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,18 +17,25 @@ from napari_nucbudget.errors import ConfigError
 
 if TYPE_CHECKING:
     from napari_nucbudget.types.labels import LabelSet
-    from napari_nucbudget.types.training import TrainConfig, TrainingRun
+    from napari_nucbudget.types.training import EpochReport, TrainConfig, TrainingRun
 
 __all__ = ["train_classifier", "train_detector"]
 
-FEW_PATIENTS = 5
-"""With fewer, fine-tuning holds none out."""
+NICENESS = 10
+"""How far a training in the background stands back behind the window that started it."""
 
 Data = Annotated[list[Path], typer.Option(help="Label set folder; may be given repeatedly.")]
 ModelFolder = Annotated[Path, typer.Option(help="Folder for the model.")]
 Settings = Annotated[Path | None, typer.Option(help="TOML or JSON file of settings.")]
 ModelName = Annotated[str | None, typer.Option(help="The model's name; default the folder's.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
+Background = Annotated[
+    bool,
+    typer.Option(
+        "--background",
+        help="For the window that started it: low priority, each epoch's report as a line of JSON.",
+    ),
+]
 
 
 def train_detector(
@@ -36,12 +47,14 @@ def train_detector(
     name: ModelName = None,
     device: Device = "auto",
     resume: Resume = False,
+    background: Background = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a detector on dots, from scratch or from a parent model."""
     from napari_nucbudget.learn.fit import fit
     from napari_nucbudget.models.library import load_detector
 
+    _stand_back(background)
     settings = _settings(config, seed, out, fine_tune=parent is not None, resume=resume)
     train, validation = _splits(data, settings.seed, spare=parent is not None)
     detector = load_detector(parent, device=device) if parent else None
@@ -56,7 +69,7 @@ def train_detector(
         resume=resume,
     )
     run = watch(
-        steps,
+        _spoken(steps, background),
         "training",
         lambda r: (r.step, r.steps, f"F1 {r.score:.3f}, loss {r.loss['total']:.4f}"),
     )
@@ -111,6 +124,7 @@ def train_classifier(
     name: ModelName = None,
     device: Device = "auto",
     resume: Resume = False,
+    background: Background = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier of nucleus types on the dots that have a class.
@@ -124,6 +138,7 @@ def train_classifier(
     from napari_nucbudget.models.library import load_classifier
     from napari_nucbudget.types.labels import LabelSet
 
+    _stand_back(background)
     options = {
         "method": method,
         "fine_tune": fine_tune,
@@ -161,11 +176,37 @@ def train_classifier(
         resume=resume,
     )
     run = watch(
-        steps,
+        _spoken(steps, background),
         "training",
         lambda r: (r.step, r.steps, ", ".join(f"{k} {v:.3f}" for k, v in r.loss.items())),
     )
     _summarise(run, as_json)
+
+
+def _stand_back(background: bool) -> None:
+    """Leave the processor to the window, where the system knows priorities."""
+    if background and hasattr(os, "nice"):
+        os.nice(NICENESS)
+
+
+def _spoken(
+    steps: Generator[EpochReport, None, TrainingRun], background: bool
+) -> Generator[EpochReport, None, TrainingRun]:
+    """The same reports, each also a line of JSON on stdout where somebody listens.
+
+    Nobody listens any more once the window is gone: then the pipe is broken, and so ends
+    the training.
+    """
+    while True:
+        try:
+            report = next(steps)
+        except StopIteration as end:
+            run: TrainingRun = end.value
+            return run
+        if background:
+            typer.echo(json.dumps(asdict(report)))
+            sys.stdout.flush()
+        yield report
 
 
 def _summarise(run: TrainingRun, as_json: bool) -> None:
@@ -285,22 +326,11 @@ def _splits(folders: list[Path], seed: int, *, spare: bool) -> tuple[LabelSet, L
 
     With `spare`, few patients are all trained on and none is held out.
     """
-    from dataclasses import replace
-
-    from napari_nucbudget.core.sampling import hold_out, patients
     from napari_nucbudget.io.label_sets import read_label_sets
+    from napari_nucbudget.learn.splits import split_to_train
 
     labels = read_label_sets(list(folders), splits=("train", "validation"))
-    if not any(image.split == "validation" for image in labels):
-        if spare and (count := patients(labels)) < FEW_PATIENTS:
-            typer.echo(
-                f"{count} patient(s) are too few to hold one out: all images are trained on for a "
-                "fixed number of steps, and the threshold is chosen on them.",
-                err=True,
-            )
-            return labels, replace(labels, images=())
-        labels = hold_out(labels, seed=seed)
-        held = labels.split("validation")
-        names = ", ".join(image.name for image in held)
-        typer.echo(f"No validation image is marked; held out {len(held)}: {names}", err=True)
-    return labels.split("train"), labels.split("validation")
+    train, validation, told = split_to_train(labels, seed=seed, spare=spare)
+    if told:
+        typer.echo(told, err=True)
+    return train, validation

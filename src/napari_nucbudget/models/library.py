@@ -1,62 +1,141 @@
-"""The models that ship with the package, and those in folders."""
+"""The models that ship with the package, those that a user kept, and those in folders."""
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+import secrets
+import shutil
 from importlib.resources import files
 from pathlib import Path
 
-from napari_nucbudget.errors import ModelError, UnknownNameError
+from napari_nucbudget.errors import ConfigError, ModelError, OutputError, UnknownNameError
 from napari_nucbudget.io.files import write_atomically
 from napari_nucbudget.models.bundle import CARD_FILE, Detector
 from napari_nucbudget.models.classifier import Classifier
+from napari_nucbudget.models.storage import WEIGHTS_FILE
+from napari_nucbudget.project.recovery import data_folder
 from napari_nucbudget.registry import near_misses
 from napari_nucbudget.types.card import ModelCard, ScoreRecord
 
 __all__ = [
     "DEFAULT_DETECTOR",
+    "keep_model",
     "list_models",
     "load_card",
     "load_classifier",
     "load_detector",
     "model_folder",
     "record_scores",
+    "shipped_models",
+    "user_folder",
 ]
 
+log = logging.getLogger(__name__)
+
 DEFAULT_DETECTOR = "nuclei-fcn"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-def _shipped() -> dict[str, Path]:
+def shipped_models() -> dict[str, Path]:
+    """Names of the models that ship and their folders; no weights are read."""
     root = Path(str(files("napari_nucbudget.models") / "weights"))
     return {f.parent.name: f.parent for f in sorted(root.glob(f"*/{CARD_FILE}"))}
 
 
+def user_folder() -> Path:
+    """Where kept models lie: ``NUCBUDGET_MODELS``, else in the user's data folder."""
+    if chosen := os.environ.get("NUCBUDGET_MODELS"):
+        return Path(chosen).expanduser()
+    return data_folder() / "models"
+
+
 def list_models() -> dict[str, Path]:
-    """Names of the shipped models and their folders; no weights are read."""
-    return _shipped()
+    """Names and folders of the models that ship and of those that a user kept.
+
+    No weights are read. A kept model whose card cannot be read is left out, and logged.
+    """
+    shipped = shipped_models()
+    found = dict(shipped)
+    for file in sorted(user_folder().glob(f"*/{CARD_FILE}")):
+        try:
+            ModelCard.load(file)
+        except ModelError as error:
+            log.warning("%s It is left out.", error)
+        else:
+            found.setdefault(file.parent.name, file.parent)
+    return found
+
+
+def keep_model(folder: Path | str, name: str) -> Path:
+    """Copy a model into the user's folder, so that it is offered by `name` from now on.
+
+    Raises
+    ------
+    ConfigError
+        Where the name is taken, or does not do as the name of a folder.
+    ModelError
+        Where `folder` holds no model.
+    OutputError
+        Where the copy cannot be written.
+    """
+    source = model_folder(folder)
+    name = name.strip()
+    if not NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot be the name of a model: use up to 64 letters, digits, dots, hyphens "
+            "and underscores, beginning with a letter or digit."
+        )
+    taken = {known.casefold() for known in (*shipped_models(), *_kept())}
+    if name.casefold() in taken:
+        raise ConfigError(f"There is a model named {name!r} already; choose another name.")
+    card = ModelCard.load(source / CARD_FILE).model_copy(update={"name": name})
+    place = user_folder() / name
+    temporary = place.with_name(f".{name}.{secrets.token_hex(4)}.part")
+    try:
+        temporary.mkdir(parents=True)
+        shutil.copyfile(source / WEIGHTS_FILE, temporary / WEIGHTS_FILE)
+        write_atomically(temporary / CARD_FILE, card.to_json().encode())
+        temporary.rename(place)
+    except OSError as error:
+        raise OutputError(
+            f"The model cannot be kept in {place}: {error.strerror or error}."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return place
+
+
+def _kept() -> list[str]:
+    root = user_folder()
+    return [path.name for path in root.iterdir()] if root.is_dir() else []
 
 
 def model_folder(name: str | Path) -> Path:
-    """Folder of a shipped model by name, or of any model by path.
+    """Folder of a shipped or kept model by name, or of any model by path.
 
     Raises
     ------
     UnknownNameError
-        For a name that does not ship and is no folder; near misses are listed.
+        For a name that is not known and is no folder; near misses are listed.
     ModelError
         For a path that is no model folder.
     """
-    shipped = _shipped()
+    shipped = shipped_models()
     text = os.fspath(name)
     if text in shipped:
         return shipped[text]
+    if NAME.fullmatch(text) and (user_folder() / text / CARD_FILE).is_file():
+        return user_folder() / text
     path = Path(text).expanduser()
     if (path / CARD_FILE).is_file():
         return path
     if path.exists() or os.sep in text:
         raise ModelError(f"{text} is not a model folder: it has no {CARD_FILE}.")
     raise UnknownNameError(
-        f"There is no model named {text!r}, nor a folder of that name. {near_misses(text, shipped)}"
+        f"There is no model named {text!r}, nor a folder of that name. "
+        f"{near_misses(text, list_models())}"
     )
 
 
