@@ -81,7 +81,10 @@ def train_classifier(
     out: ModelFolder,
     method: Annotated[
         str | None,
-        typer.Option(help="supervised, fine-tune, gamma-ladder (the default), ladder or fixmatch."),
+        typer.Option(
+            help="descriptors, supervised, fine-tune, gamma-ladder (the default), ladder or "
+            "fixmatch."
+        ),
     ] = None,
     parent: Annotated[str | None, typer.Option(help="Start from this model (fine-tune).")] = None,
     fine_tune: Annotated[

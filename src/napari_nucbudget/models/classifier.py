@@ -68,7 +68,8 @@ class Classifier:
             Average over the eight turns and mirrorings and the shifts that the
             network offers (patch-cnn: five of 0 or 2 pixels, the
             neighbouring-ensemble idea of Sirinukunwattana et al. 2016;
-            context-cnn: none), else look once.
+            context-cnn: none), else look once. Networks that no turn
+            changes look once anyhow.
 
         Returns
         -------
@@ -83,7 +84,8 @@ class Classifier:
             for start in range(0, len(wide), BATCH):
                 x = self._input(wide[start : start + BATCH])
                 if average:
-                    logits = torch.cat([network.shifted(view) for view in _dihedral(x)])
+                    views = [x] if network.invariant else _dihedral(x)
+                    logits = torch.cat([network.shifted(view) for view in views])
                 else:
                     logits = network(x[:, :, SHIFT:-SHIFT, SHIFT:-SHIFT])[None]
                 prob = (logits.double() / temperature).softmax(dim=2).mean(dim=0)

@@ -16,6 +16,7 @@ CLASSIFIERS = Registry(
     "classifier network",
     {
         "context-cnn": "napari_nucbudget.nets.context_cnn:ContextCnn",
+        "descriptors": "napari_nucbudget.nets.descriptors:DescriptorLinear",
         "patch-cnn": "napari_nucbudget.nets.patch_cnn:PatchCnn",
     },
 )

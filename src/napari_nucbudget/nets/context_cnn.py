@@ -33,6 +33,7 @@ class ContextCnn(nn.Module):
     """
 
     patch = 65
+    invariant = False
 
     def __init__(self, config: ContextCnnConfig | None = None) -> None:
         super().__init__()

@@ -27,6 +27,7 @@ class PatchCnn(nn.Module):
     """
 
     patch = 27
+    invariant = False
 
     def __init__(self, config: PatchCnnConfig | None = None) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ METHODS = Registry(
     "training method",
     {
         "detection": "napari_nucbudget.learn.methods.detection:DetectionMethod",
+        "descriptors": "napari_nucbudget.learn.methods.descriptors:DescriptorsMethod",
         "supervised": "napari_nucbudget.learn.methods.supervised:SupervisedMethod",
         "fine-tune": "napari_nucbudget.learn.methods.fine_tune:FineTuneMethod",
         "fixmatch": "napari_nucbudget.learn.methods.fixmatch:FixMatchMethod",
