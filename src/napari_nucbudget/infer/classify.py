@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_nucbudget.core.class_metrics import class_scores
 from napari_nucbudget.core.patches import cut_patches
@@ -73,8 +75,7 @@ def iter_classify(
     side = classifier.patch + 2 * SHIFT
     prob = np.zeros((len(nuclei), len(classifier.classes)), dtype=np.float32)
     done = 0
-    whole = Region.whole(grid.shape)
-    for tile in tiles(whole, grid.shape, size=TILE, halo=side // 2 + 1):
+    for tile in tiles(_around(pixel), grid.shape, size=TILE, halo=side // 2 + 1):
         mine = np.flatnonzero(tile.core.contains(pixel))
         if not len(mine):
             continue
@@ -85,6 +86,14 @@ def iter_classify(
         yield Progress(done, len(nuclei), done)
     label = prob.argmax(axis=1).astype(np.int16)
     return replace(nuclei, label=label, prob=prob, classes=classifier.classes)
+
+
+def _around(pixel: NDArray[np.floating[Any]]) -> Region:
+    """Smallest region with all of the (N, 2) pixels; nothing else of a slide is looked at."""
+    if not len(pixel):
+        return Region(0, 0, 0, 0)
+    (y, x), (bottom, right) = pixel.min(axis=0), pixel.max(axis=0)
+    return Region(int(y), int(x), int(bottom - y) + 1, int(right - x) + 1)
 
 
 def evaluate_classifier(

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nucbudget.core.proximity import Peaks, gaussian_radius, local_maxima, smooth
+from napari_nucbudget.core.proximity import Peaks
 from napari_nucbudget.core.tiling import Tile, tiles
 from napari_nucbudget.errors import ConfigError, DeviceError, PixelSizeError
 from napari_nucbudget.infer.model_grid import ModelGrid
+from napari_nucbudget.infer.tile_peaks import SCORE_FLOOR, TilePeaks, check_threshold
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.models.device import is_out_of_memory
-from napari_nucbudget.types.card import ModelCard
 from napari_nucbudget.types.image import ArraySource, ImageSource, Region, check_mpp
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import Progress, result_of
@@ -34,10 +34,6 @@ __all__ = [
     "peaks",
 ]
 
-CANDIDATE_FLOOR = 0.001
-"""Height on the map below which a local maximum is flat background."""
-SCORE_FLOOR = 0.01
-"""Proposals below this score are never kept, whatever the threshold."""
 SMALLEST_TILE = 64
 WIDEST_MIN_DISTANCE_UM = 12.0
 """A kept map of a region gives the right peaks at its edge up to this minimum distance."""
@@ -72,38 +68,13 @@ def peaks(
     (`Nuclei.above`). Equal to running anew with that minimum distance, which
     holds at the edge of a region up to `WIDEST_MIN_DISTANCE_UM`.
     """
-    card = detector.card
-    distance = _min_distance(detector, min_distance_um)
-    found = _scored_peaks(score_map.values, card, distance, SCORE_FLOOR)
+    found = TilePeaks.of(detector, min_distance_um).scored(score_map.values, SCORE_FLOOR)
     level0 = score_map.to_level0(found.yx)
     own = np.ones(len(level0), dtype=bool)
     if score_map.region is not None:
         own = score_map.region.contains(level0)
-    return Nuclei.from_points(level0[own], score=np.clip(found.height[own], 0, 1), origin=card.name)
-
-
-def _score_blur(card: ModelCard) -> float:
-    """Standard deviation of the Gaussian from the map of peaks to the map of scores."""
-    fine = card.smoothing_px or 0.0
-    coarse = fine if card.score_smoothing_px is None else card.score_smoothing_px
-    return math.sqrt(max(0.0, coarse**2 - fine**2))
-
-
-def _scored_peaks(smoothed: NDArray[Any], card: ModelCard, distance: float, floor: float) -> Peaks:
-    """Peaks of the map whose score, the height of the calmer map there, reaches `floor`."""
-    seen = local_maxima(smoothed, min_distance=distance, threshold=min(CANDIDATE_FLOOR, floor))
-    calm = smooth(smoothed, _score_blur(card))
-    score = calm[seen.pixel[:, 0], seen.pixel[:, 1]].astype(np.float32)
-    keep = score >= np.float32(floor)
-    return Peaks(seen.pixel[keep], seen.yx[keep], score[keep])
-
-
-def _min_distance(detector: Detector, min_distance_um: float | None) -> float:
-    card = detector.card
-    um = card.min_distance_um if min_distance_um is None else min_distance_um
-    if um is None or um <= 0:
-        raise ConfigError(f"The minimum distance must be above 0 µm, got {um!r}.")
-    return um / card.input.mpp
+    score = np.clip(found.height[own], 0, 1)
+    return Nuclei.from_points(level0[own], score=score, origin=detector.card.name)
 
 
 def iter_detect(
@@ -160,15 +131,10 @@ def iter_detect(
     grid = ModelGrid.of(source, mpp=pixel_size(source, mpp), model_mpp=card.input.mpp)
     wanted = Region.whole(source.shape) if region is None else region.clipped(source.shape)
     window = grid.region(wanted)
-    distance = _min_distance(detector, min_distance_um)
-    sigma = card.smoothing_px or 0.0
-    threshold = card.threshold if threshold is None else threshold
-    if threshold is None or not 0 <= threshold <= 1:
-        raise ConfigError(f"The threshold must lie in 0 .. 1, got {threshold!r}.")
+    rule = TilePeaks.of(detector, min_distance_um)
+    halo = rule.halo
+    threshold = check_threshold(threshold, card)
     floor = max(threshold, floor)
-    blur = gaussian_radius(sigma)
-    # A peak is judged by its neighbours within the minimum distance, and refined by the next ones.
-    halo = detector.halo + blur + max(math.ceil(distance) + 1, gaussian_radius(_score_blur(card)))
     kept = None
     if keep_map:
         margin = math.ceil(WIDEST_MIN_DISTANCE_UM / card.input.mpp) + 1
@@ -186,7 +152,7 @@ def iter_detect(
             queue.extendleft(reversed(list(tiles(piece.core, grid.shape, size=fits, halo=halo))))
             continue
         try:
-            smoothed = smooth(detector.proximity(grid.read(piece.read)), sigma)
+            smoothed = rule.smoothed(detector.proximity(grid.read(piece.read)))
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -197,10 +163,7 @@ def iter_detect(
             core, read = piece.core, piece.read
             inner = Region(core.y - read.y, core.x - read.x, core.height, core.width)
             kept[core.shifted(-window.y, -window.x).slices] = smoothed[inner.slices]
-        seen = _scored_peaks(smoothed, card, distance, floor)
-        place = (piece.read.y, piece.read.x)
-        own = piece.core.contains(seen.pixel + place)
-        found.append(Peaks(seen.pixel[own] + place, seen.yx[own] + place, seen.height[own]))
+        found.append(rule.owned(smoothed, piece, floor))
         level0 = (found[-1].yx + 0.5) * grid.step - 0.5
         count += int(wanted.contains(level0).sum())
         done += piece.core.area
