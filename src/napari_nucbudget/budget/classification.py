@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_nucbudget.budget.cells import DESCRIPTORS, ZERO_LABEL, Cell
 from napari_nucbudget.budget.parents import parent_model
 from napari_nucbudget.budget.prepare import in_memory
 from napari_nucbudget.budget.recipe import Recipe
 from napari_nucbudget.budget.scoring import NucleiToScore
+from napari_nucbudget.core.descriptors import DESCRIPTOR_SIDE, describe
 from napari_nucbudget.core.sampling import budget_size, label_budget
 from napari_nucbudget.io.label_sets import read_label_set
 from napari_nucbudget.learn.fit import fit
+from napari_nucbudget.learn.patch_data import nucleus_patches
 from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.models.library import load_classifier
+from napari_nucbudget.nets.patch_cnn import PatchCnn
 from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.training import TrainingRun
 
@@ -47,6 +51,7 @@ class ClassificationBench:
         self._scored_split = split
         self.prepared = cache(self._prepare)
         self.scored = cache(self._nuclei)
+        self.described = cache(self._describe)
         self._parent: Classifier | None = None
 
     def _prepare(self, split: str, mpp: float) -> LabelSet:
@@ -55,6 +60,13 @@ class ClassificationBench:
     def _nuclei(self, split: str, mpp: float, patch: int) -> NucleiToScore:
         labels = self._labels.split(split)
         return NucleiToScore(labels, mpp=mpp, patch=patch)
+
+    def _describe(self, split: str, mpp: float) -> NDArray[np.float32]:
+        """Descriptors of all training nuclei, or of those to score."""
+        if split != "train":
+            return describe(self.scored(split, mpp, PatchCnn.patch).wide)
+        pool = nucleus_patches(self.prepared("train", mpp), mpp=mpp, side=DESCRIPTOR_SIDE)
+        return describe(pool.rgb)
 
     def run(self, cell: Cell) -> Generator[str, None, dict[str, Any]]:
         """What one cell finds; yields what it is doing."""
@@ -87,9 +99,12 @@ class ClassificationBench:
         from napari_nucbudget.budget.logistic import descriptor_probabilities
 
         mpp = few.images[0].mpp
+        label = np.concatenate([image.nuclei.label for image in few])
+        every = self.described("train", mpp)
+        wanted = self.described(self._scored_split, mpp)
+        nuclei = self.scored(self._scored_split, mpp, PatchCnn.patch)
         started = time.monotonic()
-        nuclei = self.scored(self._scored_split, mpp, 27)
-        prob = descriptor_probabilities(few, nuclei.wide, mpp=mpp)
+        prob = descriptor_probabilities(every, label, wanted, classes=len(few.classes))
         seconds = time.monotonic() - started
         scores = {"last": nuclei.score_probabilities(prob).to_dict()}
         return {"scores": scores, "train_seconds": seconds}
