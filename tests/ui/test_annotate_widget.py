@@ -8,6 +8,7 @@ from napari.settings import get_plugin_settings
 from qtpy.QtCore import Qt
 
 from napari_nucbudget.errors import ConfigError
+from napari_nucbudget.project import open_project
 from napari_nucbudget.types.classes import DEFAULT_CLASSES, NucleusClass
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import Nuclei
@@ -235,6 +236,18 @@ def test_a_click_snaps_to_the_nucleus_where_a_map_was_kept(desk, drawn):
     np.testing.assert_allclose(
         session.store.nuclei(session.image, which="human").yx[1], (113, 54), atol=0.01
     )
+
+
+def test_closing_the_window_closes_the_project_with_everything_in_it(desk):
+    ids = desk.propose()
+    desk.session.edit(lambda store: store.accept(ids[:2]))
+    path = desk.session.store.path
+    desk.viewer.close()
+    desk.qtbot.waitUntil(lambda: desk.session.store is None, timeout=5000)
+    with open_project(path) as store:
+        assert not store.read_only
+        assert len(store.nuclei(1, which="human")) == 2
+        assert not store.notices
 
 
 def test_every_control_has_a_tooltip_and_takes_the_keyboard(desk):

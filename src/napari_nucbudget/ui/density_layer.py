@@ -64,12 +64,12 @@ class DensityLayer(QObject):
         if self._picture is not None and self._picture.visible:
             self._picture.visible = False
 
-    def leave(self) -> None:
+    def leave(self, *, layers: bool = True) -> None:
         """Take the picture out of the viewer."""
         self.job.close()
-        if self._picture is not None and self._picture in self._session.viewer.layers:
-            self._session.viewer.layers.remove(self._picture)
-        self._picture = None
+        picture, self._picture = self._picture, None
+        if layers and picture is not None and picture in self._session.viewer.layers:
+            self._session.viewer.layers.remove(picture)
 
     def follow(self) -> None:
         """Lie on the image, wherever that went."""

@@ -14,9 +14,8 @@ How to use::
     session.undo(), session.redo()
     session.views.of().selected                    # ids that are selected on the current image
 
-What is not there is None: `store` without a project, `current` without an image layer, `image`
-(the id in the project) before the image was entered into it. Edits that go past `edit` are
-told to everybody by `sync`.
+What is not there is None: `store`, `current`, and `image` before it is in the project. Edits
+that go past `edit` are told to everybody by `sync`.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_nucbudget.bridge.layers import pixel_size
 from napari_nucbudget.errors import NucbudgetError, ProjectError, ProjectLockedError
 from napari_nucbudget.project import ProjectImage, ProjectStore, open_project
 from napari_nucbudget.types.image import ImageSource
@@ -65,11 +65,8 @@ class Session(QObject):
         Class of dots that are added; empty for none.
     score_maps : dict of image id to ScoreMap
         Maps of detector runs, to which clicks snap within `snap_px` where `snap` is on.
-    clipboard : Nuclei or None
-    views : Views
-        The points layers.
-    keys : Keys
-        What the keys do in the canvas.
+    views, keys
+        The points layers, and what the keys do in the canvas.
     """
 
     project_changed = Signal()
@@ -214,8 +211,8 @@ class Session(QObject):
             self.image_changed.emit()
 
     def close(self) -> None:
-        """End the session with its window."""
-        self.views.clear()
+        """End the session with its window; layers are left as they are."""
+        self.views.clear(layers=False)
         self._leave_project()
         self.current = None
 
@@ -261,16 +258,12 @@ class Session(QObject):
     def set_mpp(self, layer: Image, mpp: float) -> None:
         """Remember the µm per pixel that a person typed for a layer that does not say it."""
         self._mpp[layer] = mpp
-        image = self.image_of(layer)
-        if self.store is None or image is None or self.read_only:
-            return
-        if self.store.image(image).mpp is None:
+        store, image = self.store, self.image_of(layer)
+        if store and image is not None and not (store.read_only or store.image(image).mpp):
             self.edit(lambda store: store.describe_image(image, mpp=mpp))
 
     def mpp_of(self, layer: Image | None = None) -> float | None:
         """µm per level-0 pixel of a layer: what it says, was typed, or the project knows."""
-        from napari_nucbudget.bridge.layers import pixel_size
-
         layer = layer or self.current
         if layer is None:
             return None
@@ -297,11 +290,9 @@ class Session(QObject):
 
     def relink(self, layer: Image, image: int, *, accept_changed: bool = False) -> bool:
         """Say that a layer shows an image of the project whose file moved or changed."""
-        path = layer.source.path
-        if path:
-            done = self.edit(lambda store: store.relink(image, path, accept_changed=accept_changed))
-            if done is None:
-                return False
+        path, change = layer.source.path, accept_changed
+        if path and not self.edit(lambda store: store.relink(image, path, accept_changed=change)):
+            return False
         self._links = [(known, id) for known, id in self._links if known is not layer]
         self._links.append((layer, image))
         self.image_changed.emit()
@@ -340,20 +331,17 @@ class Session(QObject):
         wanted = next((v.layer for v in self.views if v.points is active), wanted)
         if wanted is None and slides:
             wanted = slides[-1]
-        if wanted is None:
-            if self.current is not None or gone:
-                self.current = None
-                self.image_changed.emit()
-        elif wanted is not self.current:
+        if wanted is not None and wanted is not self.current:
             self.choose(wanted)
-        elif gone:
+        elif gone or wanted is not self.current:
+            self.current = wanted
             self.image_changed.emit()
 
     # -- who annotates
 
     @property
     def annotator(self) -> str:
-        """Whose edits these are; empty before a project was opened and none was named."""
+        """Whose edits these are; empty before that is known."""
         return self._annotator
 
     def set_annotator(self, name: str, *, reading: int = 0) -> None:

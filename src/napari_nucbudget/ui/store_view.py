@@ -92,7 +92,7 @@ class StoreView(QObject):
         timer.timeout.connect(slot)
         return timer
 
-    def leave(self) -> None:
+    def leave(self, *, layers: bool = True) -> None:
         """Take the layers out of the viewer and follow nothing any more."""
         self._camera.stop()
         self._later.stop()
@@ -102,8 +102,8 @@ class StoreView(QObject):
         for name in PLACE_EVENTS:
             getattr(self.layer.events, name).disconnect(self._follow_place)
         self.layer.events.name.disconnect(self._follow_name)
-        self._density.leave()
-        self._forget_points()
+        self._density.leave(layers=layers)
+        self._forget_points(layers=layers)
         self.deleteLater()
 
     # -- what is shown
@@ -206,7 +206,7 @@ class StoreView(QObject):
             getattr(self.points.events, name).connect(self._put_back)
         keys.bind_points(self._session, self.points)
 
-    def _forget_points(self) -> None:
+    def _forget_points(self, *, layers: bool = True) -> None:
         points, self.points = self.points, None
         if points is None:
             return
@@ -214,7 +214,7 @@ class StoreView(QObject):
         points.selected_data.events.items_changed.disconnect(self._selected)
         for name in PLACE_EVENTS:
             getattr(points.events, name).disconnect(self._put_back)
-        if points in self._session.viewer.layers:
+        if layers and points in self._session.viewer.layers:
             self._session.viewer.layers.remove(points)
 
     def _write(self, nuclei: Nuclei) -> None:

@@ -37,11 +37,11 @@ class Views(QObject):
     def __iter__(self) -> Iterator[StoreView]:
         return iter(self._views)
 
-    def clear(self) -> None:
-        """End all views, such as when the window closes."""
+    def clear(self, *, layers: bool = True) -> None:
+        """End all views; with the window closed there are no `layers` to take out."""
         views, self._views = self._views, []
         for view in views:
-            view.leave()
+            view.leave(layers=layers)
 
     def _match(self) -> None:
         session = self._session
