@@ -1,7 +1,8 @@
 """Every screenshot of the documentation, taken anew: ``xvfb-run -a python docs/screenshots.py``.
 
 A real window of 1600 x 1000 pixels opens the shipped sample, detects nuclei by
-a click on the dock's button, and is saved in the dark and in the light theme.
+a click on the dock's button, and is saved in the dark and in the light theme. Then its
+nuclei are kept as proposals and annotated in the other dock, which is saved alike.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 # Settings persist: the screenshots must neither use nor change a person's own.
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(prefix="napari-")) / "settings.yaml")
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="nucbudget-")
 
 from napari import Viewer
 from qtpy.QtCore import Qt
@@ -23,6 +25,8 @@ from qtpy.QtWidgets import QApplication
 
 from napari_nucbudget.bridge.layers import PROPOSAL_COLOR
 from napari_nucbudget.models.library import DEFAULT_DETECTOR
+from napari_nucbudget.types.image import Region
+from napari_nucbudget.ui.detect_widget import DetectWidget
 from napari_nucbudget.ui.theme import colors_of
 
 IMAGES = Path(__file__).parent / "images"
@@ -82,7 +86,39 @@ def detect_dock(sample: str, model: str) -> None:
     for theme in ("dark", "light"):
         viewer.theme = theme
         save(viewer, f"detect_{theme}.png")
+    annotate_dock(viewer, dock)
     viewer.close()
+
+
+def annotate_dock(viewer: Viewer, detected: DetectWidget) -> None:
+    """Keep what was detected, answer some of it, and show each tab of the dock."""
+    QTest.mouseClick(detected.kept.keep, Qt.MouseButton.LeftButton)
+    wait_for(lambda: detected.session.store is not None and not detected.typing_job.running)
+    viewer.window.remove_dock_widget("all")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-nucbudget", "Annotate nuclei")
+    session = dock.session
+    session.set_annotator("Ann")
+    view = session.views.of()
+    for number, name in enumerate(session.store.classes.names):
+        some = view.nuclei.id[number::7]
+        session.edit(lambda store, some=some, name=name: store.relabel(some, name))
+    area = view.visible()
+    field = Region(area.y + 60, area.x + 60, area.height // 3, area.width // 3)
+    session.edit(lambda store: store.accept_all(session.image, field))
+    dock.fields.declare_region(field)
+    QTest.mouseClick(dock.proposals.next, Qt.MouseButton.LeftButton)
+    for theme in ("dark", "light"):
+        viewer.theme = theme
+        dock.tabs.setCurrentIndex(0)
+        save(viewer, f"annotate_{theme}.png")
+    dock.tabs.setCurrentWidget(dock.gallery)
+    dock.gallery.which.setCurrentText("of people")
+    QTest.mouseClick(dock.gallery.fill, Qt.MouseButton.LeftButton)
+    wait_for(lambda: not dock.gallery.job.running)
+    save(viewer, "annotate_gallery.png")
+    dock.tabs.setCurrentWidget(dock.fields)
+    save(viewer, "annotate_fields.png")
+    session.close_project()
 
 
 def main() -> None:
