@@ -98,7 +98,7 @@ def iter_export(store: ProjectStore, request: ExportRequest) -> Generator[Progre
             f"{there[0]}{more} exists already. Choose another name, or tick 'Replace files'. "
             "Nothing was written."
         )
-    nuclei, remarks = 0, []
+    nuclei, remarks = 0, list[str]()
     for done, (image, path) in enumerate(paths.items()):
         yield Progress(done, len(paths), found=nuclei, message=f"Writing {path.name}…")
         points = project_points(

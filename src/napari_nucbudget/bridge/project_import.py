@@ -274,7 +274,7 @@ def _merged(
     if not len(there) or not len(nuclei):
         return nuclei, 0, 0, 0
     distance, at = cKDTree(there.yx).query(nuclei.yx, distance_upper_bound=SAME_PX * 1.001)
-    found = distance <= SAME_PX
+    found = np.asarray(distance <= SAME_PX)
     at = np.where(found, at, 0)
     answers = found & (nuclei.origin == HUMAN) & (there.origin[at] != HUMAN)
     for label in np.unique(nuclei.label[answers]).tolist():

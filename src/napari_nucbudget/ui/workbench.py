@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt, QTimer
@@ -158,7 +159,7 @@ class WorkbenchWidget(QWidget):
         docks = [self._dock(word) for word in self._titles]
         right = Qt.DockWidgetArea.RightDockWidgetArea
         placed = [d for d in docks if not d.isFloating() and window.dockWidgetArea(d) == right]
-        for before, after in zip(placed, placed[1:], strict=False):
+        for before, after in pairwise(placed):
             window.tabifyDockWidget(before, after)
         if placed:
             window.resizeDocks([placed[0]], [DOCK_WIDTH], Qt.Orientation.Horizontal)

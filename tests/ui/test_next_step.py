@@ -1,0 +1,68 @@
+"""The line "What do I do next?": a table of states and what is said in them."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_nucbudget.project import Records, open_project
+from napari_nucbudget.ui.next_step import Facts, _training, next_step
+
+SOME = {"epithelial": 14, "inflammatory": 9, "miscellaneous": 0}
+ENOUGH = {"epithelial": 14, "inflammatory": 20, "miscellaneous": 14}
+NONE = dict.fromkeys(ENOUGH, 0)
+WITHOUT_CHECK = frozenset(("Detect", "Annotate", "Train", "Export"))
+FIRST_DOCKS = frozenset(("Detect", "Annotate", "Export"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "dock", "words"),
+    [
+        (Facts(image=False), "", "Open an H&E image"),
+        (Facts(read_only=True, labels=ENOUGH), "Export", "open elsewhere"),
+        (Facts(mpp=False), "Detect", "Type the pixel size"),
+        (Facts(), "Detect", "Detect the nuclei in what is on screen, then keep"),
+        (Facts(labels=NONE), "Detect", "Detect the nuclei"),
+        (Facts(proposals=90, labels=NONE), "Annotate", "Accept or correct proposals"),
+        (Facts(proposals=90, labels=NONE), "Annotate", "14 of each"),
+        (Facts(labels=NONE, unlabelled=3), "Annotate", "Click nuclei, and give them classes"),
+        (Facts(labels=SOME), "Annotate", "5 more inflammatory and 14 more miscellaneous"),
+        (Facts(labels=ENOUGH), "Train", "Fine-tune a model on the 48 labelled nuclei"),
+        (Facts(labels=SOME, training="running"), "Annotate", "being trained"),
+        (Facts(labels=ENOUGH, training="failed"), "Train", "did not end well"),
+        (Facts(labels=ENOUGH, training="done"), "Train", "Apply the trained model"),
+        (Facts(labels=ENOUGH, training="done", applied=True), "Annotate", "Declare a field"),
+        (
+            Facts(labels=ENOUGH, training="done", applied=True, fields=1),
+            "Check",
+            "Check the model in 1 field; then export",
+        ),
+        (
+            Facts(labels=ENOUGH, training="done", applied=True, fields=2, docks=WITHOUT_CHECK),
+            "Export",
+            "Export the 48 labelled nuclei",
+        ),
+        (Facts(labels=ENOUGH, docks=FIRST_DOCKS), "Export", "Export the 48 labelled nuclei"),
+    ],
+)
+def test_each_state_has_its_step(facts: Facts, dock: str, words: str) -> None:
+    step = next_step(facts)
+    assert words in step.sentence
+    assert step.dock == dock
+
+
+def test_a_training_counts_until_it_was_cancelled_and_is_applied_once_its_model_was_used(tmp_path):
+    with open_project(tmp_path / "p.nucbudget", annotator="Ann") as store:
+        records = Records(store)
+        assert _training(store) == ("none", False)
+        first = records.start_run(str(tmp_path / "run-1"), {})
+        assert _training(store) == ("running", False)
+        records.end_run(first, "done", {})
+        assert _training(store) == ("done", False)
+        records.use_model("mine", "classification", path=str(tmp_path / "run-1" / "model"))
+        assert _training(store) == ("done", True)
+        second = records.start_run(str(tmp_path / "run-2"), {})
+        records.end_run(second, "cancelled", {})
+        assert _training(store) == ("done", True)
+        third = records.start_run(str(tmp_path / "run-3"), {})
+        records.end_run(third, "failed", {})
+        assert _training(store) == ("failed", False)
