@@ -72,6 +72,8 @@ def desk(make_napari_viewer, qtbot, drawn):
 
 def test_a_walk_by_keys_answers_every_proposal_and_undo_takes_it_back(desk):
     assert "No project is open" in desk.dock.project.state.text()
+    desk.click(desk.dock.project.start)
+    assert not desk.dock.project.start.isEnabled()
     ids = desk.propose()
     assert desk.dock.classes.counts["epithelial"].text() == "2 / 0"
     desk.press(Qt.Key.Key_N)

@@ -97,7 +97,10 @@ class ProjectPanel(QWidget):
             only = " (read only)" if store.read_only else ""
             self.state.setText(f"<b>{store.path.stem}</b>{only}, {_images(len(store.images))}")
             self.state.setToolTip(str(store.path))
-        self.start.setEnabled(store is None and session.current is not None)
+            self.start.setToolTip("Enter the current image into the project, to label it.")
+        new = session.current is not None and session.image is None
+        self.start.setText("Add this &image" if store is not None and new else "S&tart")
+        self.start.setEnabled(new and not session.read_only)
         self.close_.setEnabled(store is not None)
         self.changed.setVisible(session.changed_image is not None)
         if not self.annotator.hasFocus():
