@@ -46,6 +46,7 @@ class FieldPanel(QWidget):
         self._walk = walk
         self._drawing: Shapes | None = None
         self._outlines: Shapes | None = None
+        self._outlined: tuple[int, tuple[int, ...]] = (0, ())
         self._asked: Region | None = None
         about = QLabel("A field is a rectangle in which every nucleus has a dot.")
         about.setWordWrap(True)
@@ -239,6 +240,10 @@ class FieldPanel(QWidget):
         from napari.layers import Shapes
 
         viewer, image = self._session.viewer, self._session.current
+        now = (id(image), tuple(field.id for field in fields))
+        if now == self._outlined:
+            return  # an edit of nuclei, most of the time
+        self._outlined = now
         if self._outlines is not None and self._outlines in viewer.layers:
             viewer.layers.remove(self._outlines)
         self._outlines = None
