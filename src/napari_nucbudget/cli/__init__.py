@@ -19,6 +19,7 @@ from napari_nucbudget.cli.detect import detect
 from napari_nucbudget.cli.evaluate import evaluate
 from napari_nucbudget.cli.models import models_list, models_show
 from napari_nucbudget.cli.sample_slide import sample_slide
+from napari_nucbudget.cli.slide import slide
 from napari_nucbudget.cli.train import train_classifier, train_detector
 from napari_nucbudget.errors import NucbudgetError
 
@@ -43,6 +44,7 @@ app.command()(classify)
 app.command()(convert)
 app.add_typer(train_app, name="train")
 app.command()(evaluate)
+app.command()(slide)
 app.command("sample-slide")(sample_slide)
 app.add_typer(models_app, name="models")
 app.command()(budget)

@@ -1,0 +1,112 @@
+"""``nucbudget slide``: whole slides to tables, stopped and resumed at will."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, Model
+from napari_nucbudget.cli.slide_output import bytes_of, finish, folders_of, follow, time_in_words
+from napari_nucbudget.errors import NucbudgetError
+
+__all__ = ["Mask", "Memory", "Out", "Report", "Resume", "slide", "tell"]
+
+Slides = Annotated[list[Path], typer.Argument(help="Slides: SVS, NDPI, TIFF, OME-Zarr ...")]
+Out = Annotated[Path, typer.Option(help="Folder; every slide gets one of its name in it.")]
+Mpp = Annotated[float | None, typer.Option(help="µm per pixel, where the slide is silent.")]
+Threshold = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Lowest score; default the model's own.")
+]
+Classify = Annotated[
+    str | None, typer.Option(help="Also give every nucleus a class, by this classifier.")
+]
+Mask = Annotated[
+    Path | None,
+    typer.Option(help="Picture of the slide in small, not black where it is to be computed."),
+]
+Memory = Annotated[str, typer.Option(help="Memory that the run may take, as in 4GiB.")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Only go on with a run; without it one is also begun where there is none."
+    ),
+]
+Scores = Annotated[
+    bool, typer.Option("--scores", help="Keep the map of scores too (scores.zarr, 8 bit).")
+]
+Report = Annotated[bool, typer.Option("--report", help="Also write report.html.")]
+
+
+def slide(
+    slides: Slides,
+    out: Out,
+    model: Model = DEFAULT_MODEL,
+    classify: Classify = None,
+    mpp: Mpp = None,
+    threshold: Threshold = None,
+    mask: Mask = None,
+    max_memory: Memory = "4GiB",
+    resume: Resume = False,
+    scores: Scores = False,
+    report: Report = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Propose the nuclei of whole slides; the same command goes on where it was stopped."""
+    from napari_nucbudget.infer.slide import SlideSettings, iter_slide
+    from napari_nucbudget.models.library import load_classifier, load_detector
+
+    settings = SlideSettings(
+        mpp=mpp,
+        threshold=threshold,
+        mask=mask,
+        max_memory=bytes_of(max_memory),
+        scores=scores,
+        must_exist=resume,
+    )
+    folders = folders_of(slides, out)
+    detector = load_detector(model, device=device)
+    classifier = load_classifier(classify, device=device) if classify else None
+
+    def one(path: Path, folder: Path) -> dict[str, Any]:
+        steps = iter_slide(path, detector, out=folder, classifier=classifier, settings=settings)
+        return finish(follow(steps, path.name), report=report)
+
+    tell(slides, folders, one, as_json)
+
+
+def tell(slides: list[Path], folders: list[Path], one: Any, as_json: bool) -> None:
+    """Compute every slide, going on after one that fails, and print a line for each.
+
+    Raises
+    ------
+    SystemExit
+        With 2 where a slide of several failed.
+    """
+    results, failed = [], 0
+    for path, folder in zip(slides, folders, strict=True):
+        try:
+            result = one(path, folder)
+        except NucbudgetError as error:
+            if len(slides) == 1:
+                raise
+            failed += 1
+            typer.echo(f"nucbudget: {error}", err=True)
+            results.append({"slide": path.name, "error": str(error)})
+            continue
+        results.append(result)
+        if not as_json:
+            typer.echo(
+                f"{path}: {result['nuclei']:,} nuclei on {result['mm2']:,.2f} mm² of tissue, "
+                f"{result['per_mm2']:,.0f} per mm² ({time_in_words(result['seconds'])}); "
+                f"{result['out']}"
+            )
+            if len(result["counts"]) > 1:
+                typer.echo("  " + ", ".join(f"{n:,} {c}" for c, n in result["counts"].items()))
+    if as_json:
+        typer.echo(json.dumps({"slides": results}))
+    if failed:
+        raise SystemExit(2)

@@ -1,0 +1,74 @@
+"""What is derived from a finished slide run: one table of statistics, and a report to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_nucbudget.core.statistics import region_statistics
+from napari_nucbudget.infer.slide import SlideResult
+from napari_nucbudget.io.slide_runs import SlideRunFolder
+from napari_nucbudget.io.statistics_table import write_skipped, write_statistics
+from napari_nucbudget.types.classes import UNLABELLED
+from napari_nucbudget.types.nuclei import Nuclei
+
+__all__ = ["SlideSummary", "read_nuclei", "summarize"]
+
+STATISTICS_FILE, SKIPPED_FILE = "statistics.csv", "skipped.csv"
+
+
+@dataclass(frozen=True)
+class SlideSummary:
+    """What is said of a slide in a line; `report` is its page, where one was written."""
+
+    name: str
+    counts: dict[str, int]
+    area_mm2: float
+    per_mm2: float
+    report: Path | None = None
+
+
+def summarize(result: SlideResult, *, report: bool = False) -> SlideSummary:
+    """Write the statistics of a run, what was skipped, and the report if it is wanted.
+
+    Raises
+    ------
+    OutputError
+        Where they cannot be written; the table of nuclei is there anyway.
+    """
+    run = SlideRunFolder.find(result.folder)
+    assert run is not None
+    nuclei = read_nuclei(run, result.table.path)
+    # Damage hardly ever lies on tissue alone: the area it takes away is an upper bound.
+    lost = sum(region.area for region, _ in result.table.skipped) * result.mpp**2 * 1e-6
+    area = max(result.area_mm2 - lost, 0.0)
+    rows = region_statistics(nuclei, {"tissue": None}, mpp=result.mpp, area_mm2=area)
+    if result.table.skipped:
+        write_skipped(result.folder / SKIPPED_FILE, result.table.skipped)
+    name = str(run.facts["slide"]["name"])
+    write_statistics(result.folder / STATISTICS_FILE, rows, image=name)
+    page = None
+    if report:
+        from napari_nucbudget.io.slide_report import write_report
+
+        page = write_report(run, result.table, nuclei, rows, mpp=result.mpp)
+    counts = {n: c for n, c in nuclei.counts().items() if c or n != UNLABELLED}
+    if all(n == UNLABELLED or not c for n, c in counts.items()):
+        counts = {UNLABELLED: len(nuclei)}
+    return SlideSummary(name, counts, area, len(nuclei) / area if area else 0.0, page)
+
+
+def read_nuclei(run: SlideRunFolder, path: Path) -> Nuclei:
+    """Places, scores and classes of a final table; without probabilities, which would be large."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, columns=["y", "x", "score", "label"], read_dictionary=["label"])
+    yx = np.stack([table["y"].to_numpy(), table["x"].to_numpy()], axis=1)
+    label = table["label"].combine_chunks()
+    lookup = np.array([run.classes.index(n) for n in label.dictionary.to_pylist()], np.int16)
+    nuclei = Nuclei.from_points(yx, score=table["score"].to_numpy(), classes=run.classes)
+    if not len(nuclei):
+        return nuclei
+    return replace(nuclei, label=lookup[label.indices.to_numpy()])

@@ -1,0 +1,419 @@
+"""A whole slide: the same nuclei as by any other way, whatever interrupts it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from napari_nucbudget.core.tissue import TissueMask, find_tissue
+from napari_nucbudget.errors import (
+    ConfigError,
+    DeviceError,
+    ImageError,
+    OutputError,
+    RegionError,
+    SlideGoneError,
+)
+from napari_nucbudget.infer import slide as module
+from napari_nucbudget.infer.classify import iter_classify
+from napari_nucbudget.infer.detect import detect
+from napari_nucbudget.infer.slide import SlideResult, SlideSettings, compute_here, iter_slide
+from napari_nucbudget.infer.slide_blocks import BlockResult
+from napari_nucbudget.infer.slide_plan import GIB, tile_for_memory
+from napari_nucbudget.io.formats import read_points
+from napari_nucbudget.io.images import open_image
+from napari_nucbudget.models.bundle import Detector
+from napari_nucbudget.types.image import Region
+from napari_nucbudget.types.progress import result_of
+from tests.infer import slide_case
+from tests.typed_discs import untrained
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    slide_case.small_blocks(monkeypatch.setattr)
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return slide_case.write(tmp_path_factory.mktemp("slides") / "a.tif", slide_case.draw()[0])
+
+
+@pytest.fixture
+def dark(darkness: Callable[..., Detector]) -> Detector:
+    return darkness()
+
+
+def compute(path: Path, detector: Detector, out: Path, **options: Any) -> SlideResult:
+    return result_of(iter_slide(path, detector, out=out, **options))
+
+
+def damaged(path: Path, to: Path, row: int, column: int) -> Path:
+    """A copy in which one tile of 64 pixels does not decode."""
+    import tifffile
+
+    to.write_bytes(path.read_bytes())
+    with tifffile.TiffFile(path) as tif:
+        page: Any = tif.pages[0]
+        index = row * -(-slide_case.SHAPE[1] // 64) + column
+        offset, count = page.dataoffsets[index], page.databytecounts[index]
+    with to.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\xff" * count)
+    return to
+
+
+def test_a_slide_gives_what_detection_gives_on_its_tissue(
+    slide: Path, dark: Detector, tmp_path: Path
+) -> None:
+    result = compute(slide, dark, tmp_path / "out")
+    source = open_image(slide)
+    expected = detect(source, dark, tile=4096)
+    expected = expected.select(find_tissue(source, mpp=0.55).contains(expected.yx))
+    (points,) = read_points(result.table.path)
+    found = points.nuclei
+    assert len(found) == len(slide_case.draw()[1]) > 100
+    order = np.lexsort(found.yx.T)
+    other = np.lexsort(expected.yx.T)
+    np.testing.assert_array_equal(found.yx[order], expected.yx[other])
+    np.testing.assert_array_equal(found.score[order], expected.score[other])
+    np.testing.assert_array_equal(found.id, np.arange(len(found)))
+    assert (points.mpp, points.shape, points.image) == (
+        pytest.approx(0.55),
+        slide_case.SHAPE,
+        "a.tif",
+    )
+
+
+def test_only_tissue_is_computed(slide: Path, dark: Any, tmp_path: Path) -> None:
+    mask = np.zeros((43, 47), np.uint8)
+    mask[7:19, 7:12] = 1  # level-0 rows 70 .. 190, columns 70 .. 120
+    settings = SlideSettings(mask=save_mask(tmp_path / "mask.png", mask))
+    compute(slide, dark, tmp_path / "out", settings=settings)
+    assert len(dark.seen) == 2  # tiles of 64: rows 64 .. 192, columns 64 .. 128
+
+
+def test_classes_are_those_of_classifying_afterwards(
+    slide: Path, dark: Detector, tmp_path: Path
+) -> None:
+    classifier = untrained()
+    half = np.zeros((43, 47), np.uint8)
+    half[10:16, 10:16] = 1
+    mask = save_mask(tmp_path / "mask.png", half)
+    result = compute(
+        slide, dark, tmp_path / "out", classifier=classifier, settings=SlideSettings(mask=mask)
+    )
+    (points,) = read_points(result.table.path)
+    assert len(points.nuclei) > 3
+    expected = result_of(iter_classify(open_image(slide), points.nuclei, classifier))
+    np.testing.assert_allclose(points.nuclei.prob, expected.prob, atol=1e-5)
+    np.testing.assert_array_equal(points.nuclei.label, expected.label)
+
+
+def save_mask(path: Path, mask: Any) -> Path:
+    from PIL import Image
+
+    Image.fromarray(mask * 255).save(path)
+    return path
+
+
+def test_a_mask_says_where(slide: Path, dark: Detector, tmp_path: Path) -> None:
+    mask = np.zeros((43, 47), np.uint8)
+    mask[10:20, 12:30] = 1
+    settings = SlideSettings(mask=save_mask(tmp_path / "mask.png", mask))
+    result = compute(slide, dark, tmp_path / "out", settings=settings)
+    (points,) = read_points(result.table.path)
+    expected = detect(open_image(slide), dark)
+    inside = Region(100, 120, 100, 180).contains(expected.yx)
+    assert len(points.nuclei) == inside.sum() > 5
+    assert result.area_mm2 == pytest.approx(100 * 180 * 0.55**2 * 1e-6)
+
+
+def test_a_mask_of_another_slide_is_refused(slide: Path, dark: Detector, tmp_path: Path) -> None:
+    settings = SlideSettings(mask=save_mask(tmp_path / "mask.png", np.ones((43, 90), np.uint8)))
+    with pytest.raises(RegionError, match="does not fit a slide of 430 x 470"):
+        compute(slide, dark, tmp_path / "out", settings=settings)
+
+
+def test_stopped_after_any_block_it_ends_with_the_same_bytes(
+    slide: Path, dark: Any, tmp_path: Path
+) -> None:
+    whole = compute(slide, dark, tmp_path / "whole")
+    tiles = len(dark.seen)
+    for stop in (1, 7, 20):
+        out = tmp_path / str(stop)
+        steps = iter_slide(slide, dark, out=out)
+        for _ in range(stop):
+            next(steps)
+        steps.close()
+        assert not (out / "nuclei.parquet").exists()
+    dark.seen.clear()
+    again = compute(slide, dark, tmp_path / "20")
+    assert again.resumed > 0
+    assert len(dark.seen) < tiles
+    for stop in (1, 7, 20):
+        compute(slide, dark, tmp_path / str(stop))
+        table = (tmp_path / str(stop) / "nuclei.parquet").read_bytes()
+        assert table == whole.table.path.read_bytes()
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(
+    slide: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    script = [sys.executable, slide_case.__file__, slide, tiny_model]
+    rng = np.random.default_rng(0)
+    out = tmp_path / "killed" / "out"
+    out.parent.mkdir()
+    parts = 0
+    for _ in range(2):
+        ready = out.parent / "ready"
+        ready.unlink(missing_ok=True)
+        child = subprocess.Popen([*script, out, "0.02"], stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 200
+        # A random moment, while tiles are computed and parts are written.
+        wanted = parts + int(rng.integers(1, 4))
+        while child.poll() is None and time.monotonic() < deadline:
+            if len(list(out.glob("parts/*.parquet"))) >= wanted:
+                break
+        assert child.poll() is None, child.stderr.read() if child.stderr else ""
+        child.kill()
+        child.communicate()
+        parts = len(list(out.glob("parts/*.parquet")))
+        assert parts >= wanted
+    detector = Detector.load(tiny_model, device="cpu")
+    resumed = compute(slide, detector, out)
+    assert resumed.resumed >= parts
+    whole = compute(slide, detector, tmp_path / "whole")
+    assert resumed.table.path.read_bytes() == whole.table.path.read_bytes()
+    assert whole.table.nuclei > 50
+
+
+def test_blocks_may_come_in_any_order(slide: Path, dark: Detector, tmp_path: Path) -> None:
+    def backwards(prepared: Any, blocks: Any) -> Any:
+        events = list(compute_here(prepared, list(reversed(blocks))))
+        yield from sorted(
+            (e for e in events if isinstance(e, BlockResult)), key=lambda e: -e.number
+        )
+
+    one = compute(slide, dark, tmp_path / "one")
+    other = compute(slide, dark, tmp_path / "other", compute=backwards)
+    assert one.table.path.read_bytes() == other.table.path.read_bytes()
+
+
+def test_a_finished_run_is_not_computed_again(slide: Path, dark: Any, tmp_path: Path) -> None:
+    first = compute(slide, dark, tmp_path / "out")
+    dark.seen.clear()
+    again = compute(slide, dark, tmp_path / "out")
+    assert (again.table, dark.seen) == (first.table, [])
+    assert not (tmp_path / "out" / "parts").exists()
+
+
+def test_a_part_that_a_power_cut_damaged_is_computed_again(
+    slide: Path, dark: Any, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    steps = iter_slide(slide, dark, out=out)
+    for _ in range(30):
+        next(steps)
+    steps.close()
+    parts = sorted((out / "parts").iterdir())
+    parts[0].write_bytes(b"")
+    parts[1].write_bytes(parts[1].read_bytes()[:-20])
+    result = compute(slide, dark, out)
+    assert result.resumed == len(parts) - 2
+    whole = compute(slide, dark, tmp_path / "whole")
+    assert result.table.path.read_bytes() == whole.table.path.read_bytes()
+
+
+def test_what_does_not_decode_is_listed_and_the_rest_is_there(
+    slide: Path, dark: Detector, tmp_path: Path
+) -> None:
+    bad = damaged(slide, tmp_path / "bad.tif", 3, 3)
+    mask = save_mask(tmp_path / "mask.png", np.ones((43, 47), np.uint8))
+    settings = SlideSettings(mask=mask)
+    result = compute(bad, dark, tmp_path / "out", settings=settings)
+    skipped = [region for region, _ in result.table.skipped]
+    hole = Region(192, 192, 64, 64)
+    missed = np.zeros(slide_case.SHAPE, bool)
+    for region in skipped:
+        missed[region.slices] = True
+    assert missed[hole.slices].all()
+    assert missed.sum() < 4 * hole.area
+    assert all("row 3, column 3" in reason for _, reason in result.table.skipped)
+    (points,) = read_points(result.table.path)
+    expected = detect(open_image(slide), dark)
+    kept = expected.select(~missed[tuple(np.floor(expected.yx + 0.5).astype(int).T)])
+    assert 0 < len(expected) - len(kept) < 20
+    assert abs(len(points.nuclei) - len(kept)) <= 2  # a peak's place is refined over an edge
+
+
+def test_a_slide_that_disappears_midway_is_said_and_what_was_done_stays(
+    slide: Path, dark: Detector, tmp_path: Path
+) -> None:
+    path = slide_case.write(tmp_path / "gone.tif", slide_case.draw()[0])
+    steps = iter_slide(path, dark, out=tmp_path / "out")
+    for _ in range(12):
+        next(steps)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 8])
+    with pytest.raises(SlideGoneError, match=r"gone\.tif"):
+        result_of(steps)
+    done = len(list((tmp_path / "out" / "parts").iterdir()))
+    path.write_bytes(content)
+    assert compute(path, dark, tmp_path / "out").resumed == done > 0
+
+
+def test_no_space_midway_is_said_and_what_was_done_stays(
+    slide: Path, dark: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    steps = iter_slide(slide, dark, out=tmp_path / "out")
+    for _ in range(16):
+        next(steps)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OutputError, match=r"No space left on device.*make room"):
+            result_of(steps)
+    done = len(list((tmp_path / "out" / "parts").iterdir()))
+    result = compute(slide, dark, tmp_path / "out")
+    assert result.resumed == done
+    whole = compute(slide, dark, tmp_path / "whole")
+    assert result.table.path.read_bytes() == whole.table.path.read_bytes()
+
+
+def test_no_space_at_the_end_loses_nothing(
+    slide: Path, dark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, _: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    steps = iter_slide(slide, dark, out=tmp_path / "out")
+    last = next(steps)
+    while last.done < last.total:
+        last = next(steps)
+    tiles = len(dark.seen)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(OutputError, match="No space left on device"):
+            result_of(steps)
+    compute(slide, dark, tmp_path / "out")
+    assert len(dark.seen) <= tiles + 4 * slide_case.BLOCK**2 // slide_case.TILE**2
+
+
+def test_a_folder_of_another_slide_is_refused(slide: Path, dark: Detector, tmp_path: Path) -> None:
+    other = slide_case.write(tmp_path / "b.tif", slide_case.draw(seed=1)[0])
+    compute(slide, dark, tmp_path / "out")
+    with pytest.raises(OutputError, match=r"another slide, a\.tif \(430 x 470 pixels\)"):
+        compute(other, dark, tmp_path / "out")
+
+
+def test_other_settings_are_refused_by_name(slide: Path, dark: Detector, tmp_path: Path) -> None:
+    compute(slide, dark, tmp_path / "out")
+    with pytest.raises(OutputError, match=r"other settings: threshold was 0\.4, now 0\.7"):
+        compute(slide, dark, tmp_path / "out", settings=SlideSettings(threshold=0.7))
+
+
+def test_a_folder_of_something_else_is_refused(slide: Path, dark: Detector, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputError, match="something else than the result of a slide"):
+        compute(slide, dark, tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_two_runs_in_one_folder_at_once_are_refused(
+    slide: Path, dark: Detector, tmp_path: Path
+) -> None:
+    steps = iter_slide(slide, dark, out=tmp_path / "out")
+    next(steps)
+    with pytest.raises(OutputError, match="Another process computes into"):
+        compute(slide, dark, tmp_path / "out")
+    steps.close()
+
+
+def test_resuming_what_was_never_begun_is_refused(
+    slide: Path, dark: Detector, tmp_path: Path
+) -> None:
+    with pytest.raises(OutputError, match="no run to go on with"):
+        compute(slide, dark, tmp_path / "out", settings=SlideSettings(must_exist=True))
+
+
+def test_a_damaged_slide_is_refused_before_a_folder_is_made(dark: Detector, tmp_path: Path) -> None:
+    (tmp_path / "a.svs").write_bytes(b"II*\0" + b"\0" * 50)
+    with pytest.raises(ImageError, match=r"a\.svs"):
+        compute(tmp_path / "a.svs", dark, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_slide_of_glass_gives_an_empty_table(dark: Detector, tmp_path: Path) -> None:
+    path = slide_case.write(tmp_path / "a.tif", np.full((300, 300, 3), 243, np.uint8))
+    result = compute(path, dark, tmp_path / "out")
+    (points,) = read_points(result.table.path)
+    assert (len(points.nuclei), result.area_mm2, result.table.nuclei) == (0, 0.0, 0)
+
+
+def test_memory_that_runs_out_is_said(
+    slide: Path, darkness: Callable[..., Detector], tmp_path: Path
+) -> None:
+    with pytest.raises(DeviceError, match="Memory ran out in a tile of 64 x 64"):
+        compute(slide, darkness(largest=20), tmp_path / "out")
+
+
+def test_scores_are_kept_as_bytes(slide: Path, dark: Detector, tmp_path: Path) -> None:
+    import zarr
+
+    result = compute(slide, dark, tmp_path / "out", settings=SlideSettings(scores=True))
+    kept: Any = zarr.open_array(tmp_path / "out" / "scores.zarr", mode="r")
+    table = pq.read_table(result.table.path).to_pandas()
+    rows, columns = np.floor(table[["y", "x"]].to_numpy() + 0.5).astype(int).T
+    values = kept[:][rows, columns] / 255
+    assert kept.shape == slide_case.SHAPE
+    assert np.abs(values - table["score"]).max() < 0.2
+    assert (kept[:30] == 0).all()
+
+
+def test_less_memory_is_smaller_tiles_and_too_little_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.undo()
+    assert [tile_for_memory(int(n * GIB)) for n in (4, 2, 1.3)] == [1024, 512, 256]
+    with pytest.raises(ConfigError, match=r"at least 1\.25 GiB"):
+        tile_for_memory(GIB)
+
+
+def test_progress_reaches_its_total_and_tells_the_time_left(
+    slide: Path, dark: Detector, tmp_path: Path
+) -> None:
+    reports = list(iter_slide(slide, dark, out=tmp_path / "out"))
+    assert reports[0].done == 0
+    assert reports[-1].done == reports[-1].total
+    assert reports[-1].seconds_left == 0
+    assert all(a.done <= b.done for a, b in pairwise(reports))
+    assert module.MAX_MEMORY == 4 * GIB
+
+
+def test_a_mask_part_knows_the_same_as_the_mask(slide: Path, dark: Detector) -> None:
+    from napari_nucbudget.infer.model_grid import ModelGrid
+    from napari_nucbudget.infer.slide_plan import level0, plan_blocks
+
+    rng = np.random.default_rng(2)
+    tissue = TissueMask(rng.random((29, 31)) < 0.5, 470 / 31)
+    grid = ModelGrid.of(open_image(slide), mpp=0.5, model_mpp=0.61)
+    for block in plan_blocks(grid, tissue, tile=64, halo=9):
+        place = level0(grid, block.core)
+        yx = (rng.random((200, 2)) * (place.height, place.width) + (place.y, place.x)).astype("f4")
+        yx = yx[Region.whole(slide_case.SHAPE).contains(yx)]
+        np.testing.assert_array_equal(block.on_tissue(yx), tissue.contains(yx))
