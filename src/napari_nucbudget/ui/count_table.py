@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["CountTable"]
 
 THIS, ALL = "This image", "All images of the project"
-COLUMNS = ("image", "field", "class", "nuclei", "human", "area (µm²)", "per µm²", "per mm²")
+COLUMNS = ("image", "field", "class", "nuclei", "human", "per mm²", "per µm²", "area (µm²)")
 SOON_MS = 300
 
 
@@ -117,13 +117,13 @@ class CountTable(QWidget):
 
 
 def _cells(name: str, count: Count) -> list[str]:
-    area, per_um2, per_mm2 = (
+    per_mm2, per_um2, area = (
         "" if value is None else format(value, form)
         for value, form in (
-            (count.area_um2, ".0f"),
-            (count.per_um2, ".3g"),
             (count.per_mm2, ".0f"),
+            (count.per_um2, ".3g"),
+            (count.area_um2, ".0f"),
         )
     )
-    numbers = [str(count.nuclei), str(count.human), area, per_um2, per_mm2]
+    numbers = [str(count.nuclei), str(count.human), per_mm2, per_um2, area]
     return [name, count.field, count.label, *numbers]
