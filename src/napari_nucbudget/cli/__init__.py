@@ -13,6 +13,7 @@ import typer
 
 from napari_nucbudget.cli.budget import budget
 from napari_nucbudget.cli.classify import classify
+from napari_nucbudget.cli.cluster import cluster
 from napari_nucbudget.cli.convert import convert
 from napari_nucbudget.cli.demo import demo
 from napari_nucbudget.cli.detect import detect
@@ -45,6 +46,7 @@ app.command()(convert)
 app.add_typer(train_app, name="train")
 app.command()(evaluate)
 app.command()(slide)
+app.command()(cluster)
 app.command("sample-slide")(sample_slide)
 app.add_typer(models_app, name="models")
 app.command()(budget)

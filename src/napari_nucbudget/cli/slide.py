@@ -12,7 +12,19 @@ from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, Model
 from napari_nucbudget.cli.slide_output import bytes_of, finish, folders_of, follow, time_in_words
 from napari_nucbudget.errors import NucbudgetError
 
-__all__ = ["Mask", "Memory", "Out", "Report", "Resume", "slide", "tell"]
+__all__ = [
+    "Classify",
+    "Mask",
+    "Mpp",
+    "Out",
+    "Report",
+    "Resume",
+    "Scores",
+    "Slides",
+    "Threshold",
+    "slide",
+    "tell",
+]
 
 Slides = Annotated[list[Path], typer.Argument(help="Slides: SVS, NDPI, TIFF, OME-Zarr ...")]
 Out = Annotated[Path, typer.Option(help="Folder; every slide gets one of its name in it.")]

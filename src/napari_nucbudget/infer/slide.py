@@ -36,7 +36,16 @@ from napari_nucbudget.project.lock import WriteLock
 from napari_nucbudget.types.classes import DEFAULT_CLASSES
 from napari_nucbudget.types.image import ImageSource
 
-__all__ = ["MAX_MEMORY", "SlideProgress", "SlideResult", "SlideSettings", "iter_slide"]
+__all__ = [
+    "MAX_MEMORY",
+    "Compute",
+    "PreparedSlide",
+    "SlideProgress",
+    "SlideResult",
+    "SlideSettings",
+    "compute_here",
+    "iter_slide",
+]
 
 MAX_MEMORY = 4 * GIB
 READERS = 4
@@ -94,6 +103,7 @@ class SlideProgress:
 class SlideResult:
     """A finished slide; `area_mm2` is its tissue, `seconds` what this call took."""
 
+    path: Path
     folder: Path
     table: FinalTable
     mpp: float
@@ -277,7 +287,8 @@ def _run(slide: PreparedSlide, compute: Compute) -> Generator[SlideProgress, Non
         slide.run.clear_parts()
         yield SlideProgress(total, total, table.nuclei, 0.0, resumed)
     seconds = time.monotonic() - started
-    return SlideResult(slide.run.path, table, slide.model.mpp, area, seconds, resumed)
+    mpp = slide.model.mpp
+    return SlideResult(slide.path, slide.run.path, table, mpp, area, seconds, resumed)
 
 
 class _Writer:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_nucbudget.core.statistics import region_statistics
+from napari_nucbudget.core.overview import read_overview
+from napari_nucbudget.core.statistics import ClassStatistics, region_statistics
 from napari_nucbudget.infer.slide import SlideResult
+from napari_nucbudget.io.images import open_image
 from napari_nucbudget.io.slide_runs import SlideRunFolder
 from napari_nucbudget.io.statistics_table import write_skipped, write_statistics
 from napari_nucbudget.types.classes import UNLABELLED
@@ -51,13 +53,26 @@ def summarize(result: SlideResult, *, report: bool = False) -> SlideSummary:
     write_statistics(result.folder / STATISTICS_FILE, rows, image=name)
     page = None
     if report:
-        from napari_nucbudget.io.slide_report import write_report
-
-        page = write_report(run, result.table, nuclei, rows, mpp=result.mpp)
+        page = _report(run, result, nuclei, rows)
     counts = {n: c for n, c in nuclei.counts().items() if c or n != UNLABELLED}
     if all(n == UNLABELLED or not c for n, c in counts.items()):
         counts = {UNLABELLED: len(nuclei)}
     return SlideSummary(name, counts, area, len(nuclei) / area if area else 0.0, page)
+
+
+def _report(
+    run: SlideRunFolder, result: SlideResult, nuclei: Nuclei, rows: list[ClassStatistics]
+) -> Path:
+    from napari_nucbudget.io.slide_report import THUMBNAIL_SIDE, write_report
+
+    source = open_image(result.path, mpp=result.mpp)
+    try:
+        overview = read_overview(source, step=max(1.0, max(source.shape) / THUMBNAIL_SIDE))
+    finally:
+        close = getattr(source, "close", None)
+        if close is not None:
+            close()
+    return write_report(run, result.table, nuclei, rows, overview, mpp=result.mpp)
 
 
 def read_nuclei(run: SlideRunFolder, path: Path) -> Nuclei:

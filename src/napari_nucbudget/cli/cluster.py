@@ -1,0 +1,77 @@
+"""``nucbudget cluster``: whole slides, computed by many machines or processes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, Model
+from napari_nucbudget.cli.slide import (
+    Classify,
+    Mask,
+    Mpp,
+    Out,
+    Report,
+    Resume,
+    Scores,
+    Slides,
+    Threshold,
+    tell,
+)
+from napari_nucbudget.cli.slide_output import finish, folders_of, follow
+
+__all__ = ["cluster"]
+
+
+def cluster(
+    slides: Slides,
+    out: Out,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a dask scheduler, tcp://host:8786.")
+    ] = None,
+    local: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes on this machine instead.")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    classify: Classify = None,
+    mpp: Mpp = None,
+    threshold: Threshold = None,
+    mask: Mask = None,
+    resume: Resume = False,
+    scores: Scores = False,
+    report: Report = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Like slide, on a dask cluster; workers may die, and their work is done again."""
+    from napari_nucbudget.infer.cluster import compute_on, connected
+    from napari_nucbudget.infer.slide import SlideSettings, iter_slide
+    from napari_nucbudget.models.library import load_classifier, load_detector
+
+    settings = SlideSettings(
+        mpp=mpp, threshold=threshold, mask=mask, scores=scores, must_exist=resume
+    )
+    folders = folders_of(slides, out)
+    detector = load_detector(model, device=device)
+    classifier = load_classifier(classify, device=device) if classify else None
+    threads = None if local is None else max(1, (os.cpu_count() or 1) // local)
+    with connected(scheduler, local=local) as client:
+        compute = compute_on(
+            client, model=model, classifier=classify, device=device, threads=threads
+        )
+
+        def one(path: Path, folder: Path) -> dict[str, Any]:
+            steps = iter_slide(
+                path,
+                detector,
+                out=folder,
+                classifier=classifier,
+                settings=settings,
+                compute=compute,
+            )
+            return finish(follow(steps, path.name), report=report)
+
+        tell(slides, folders, one, as_json)

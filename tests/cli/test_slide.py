@@ -1,0 +1,131 @@
+"""``nucbudget slide``: what it writes, what it says, and what it refuses in one sentence."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_nucbudget.cli.slide_output import bytes_of, folders_of, time_in_words
+from napari_nucbudget.errors import ConfigError, OutputError
+from napari_nucbudget.infer.slide import iter_slide
+from napari_nucbudget.infer.slide_summary import summarize
+from napari_nucbudget.models.library import load_detector
+from napari_nucbudget.types.progress import result_of
+from tests.infer import slide_case
+from tests.typed_discs import untrained
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    slide_case.small_blocks(monkeypatch.setattr)
+
+
+@pytest.fixture
+def slide(tmp_path: Path) -> Path:
+    return slide_case.write(tmp_path / "a.ome.tif", slide_case.draw()[0])
+
+
+def test_it_writes_table_statistics_and_report(
+    run: Any, slide: Path, model: str, tmp_path: Path
+) -> None:
+    code, out, err = run(
+        "slide", slide, "--out", tmp_path / "out", "-m", model, "--report", "--json"
+    )
+    assert code == 0, err
+    (result,) = json.loads(out)["slides"]
+    truth = len(slide_case.draw()[1])
+    assert abs(result["nuclei"] - truth) < 0.1 * truth
+    folder = tmp_path / "out" / "a"
+    assert result["out"] == str(folder)
+    with (folder / "statistics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["nuclei"]) for row in rows] == [result["nuclei"]]
+    assert float(rows[0]["per_mm2"]) == pytest.approx(result["per_mm2"], rel=1e-3)
+    page = (folder / "report.html").read_text()
+    assert f"{result['nuclei']:,} nuclei" in page
+    assert page.count('src="data:image/') == 3
+    assert not re.search(r'(src|href)="(?!data:)', page)  # it needs nothing else
+    for part in ("Histogram of scores", "model weights", "per mm²", "torch", "a.ome.tif"):
+        assert part in page
+
+
+def test_a_second_run_says_the_same_without_computing(
+    run: Any, slide: Path, model: str, tmp_path: Path
+) -> None:
+    first = run("slide", slide, "--out", tmp_path / "out", "-m", model)
+    second = run("slide", slide, "--out", tmp_path / "out", "-m", model, "--resume")
+    assert (first[0], second[0]) == (0, 0)
+    assert "nuclei on" in first[1]
+    assert re.sub(r"\(.*?\)", "", first[1]) == re.sub(r"\(.*?\)", "", second[1])
+    assert "going on with" in second[2]
+
+
+def test_a_slide_that_fails_does_not_stop_the_others(
+    run: Any, slide: Path, model: str, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.svs"
+    bad.write_bytes(b"II*\0")
+    code, out, err = run("slide", bad, slide, "--out", tmp_path / "out", "-m", model)
+    assert code == 2
+    assert "bad.svs" in err
+    assert "nuclei on" in out
+    assert "Traceback" not in err
+
+
+def test_classes_have_their_rows_and_colours(slide: Path, model: str, tmp_path: Path) -> None:
+    from PIL import Image
+
+    mask = Image.new("L", (47, 43))
+    mask.paste(255, (10, 10, 18, 18))
+    mask.save(tmp_path / "mask.png")
+    from napari_nucbudget.infer.slide import SlideSettings
+
+    settings = SlideSettings(mask=tmp_path / "mask.png")
+    steps = iter_slide(
+        slide,
+        load_detector(model),
+        out=tmp_path / "out",
+        classifier=untrained(),
+        settings=settings,
+    )
+    summary = summarize(result_of(steps), report=True)
+    assert sum(summary.counts.values()) > 5
+    assert list(summary.counts) == ["epithelial", "inflammatory", "miscellaneous"]
+    with (tmp_path / "out" / "statistics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["class"]: int(row["nuclei"]) for row in rows[1:]} == summary.counts
+    assert sum(float(row["fraction"]) for row in rows[1:]) == pytest.approx(1, abs=1e-4)
+    assert summary.report is not None
+    assert "#00e5ff" in summary.report.read_text()
+
+
+def test_two_slides_of_one_name_are_refused() -> None:
+    with pytest.raises(OutputError, match="would both be written"):
+        folders_of([Path("x/a.svs"), Path("y/a.ome.tif")], Path("out"))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("4GiB", 4 << 30), ("1.5 GB", 1_500_000_000), ("900m", 900_000_000)]
+)
+def test_sizes_are_read_as_they_are_written(text: str, size: int) -> None:
+    assert bytes_of(text) == size
+
+
+def test_a_size_in_other_words_is_refused() -> None:
+    with pytest.raises(ConfigError, match="4GiB or 900MB, got 'much'"):
+        bytes_of("much")
+
+
+def test_durations_are_said_as_people_say_them() -> None:
+    assert [time_in_words(s) for s in (12, 1000, 9000)] == ["12 s", "17 min", "2.5 h"]
+
+
+def test_a_cluster_needs_a_place_to_compute(run: Any, slide: Path, tmp_path: Path) -> None:
+    code, _, err = run("cluster", slide, "--out", tmp_path / "out")
+    assert code == 2
+    assert "--scheduler ADDRESS" in err
