@@ -10,7 +10,7 @@ from napari_nucbudget.ui.next_step import Facts, _training, next_step
 SOME = {"epithelial": 14, "inflammatory": 9, "miscellaneous": 0}
 ENOUGH = {"epithelial": 14, "inflammatory": 20, "miscellaneous": 14}
 NONE = dict.fromkeys(ENOUGH, 0)
-WITHOUT_CHECK = frozenset(("Detect", "Annotate", "Train", "Export"))
+WITHOUT_CHECK = frozenset(("Detect", "Annotate", "Teach", "Export"))
 FIRST_DOCKS = frozenset(("Detect", "Annotate", "Export"))
 
 
@@ -26,10 +26,11 @@ FIRST_DOCKS = frozenset(("Detect", "Annotate", "Export"))
         (Facts(proposals=90, labels=NONE), "Annotate", "14 of each"),
         (Facts(labels=NONE, unlabelled=3), "Annotate", "Click nuclei, and give them classes"),
         (Facts(labels=SOME), "Annotate", "5 more inflammatory and 14 more miscellaneous"),
-        (Facts(labels=ENOUGH), "Train", "Fine-tune a model on the 48 labelled nuclei"),
+        (Facts(labels=NONE, unlabelled=50, fields=1), "Teach", "the detector on 1 field"),
+        (Facts(labels=ENOUGH), "Teach", "Fine-tune a model on the 48 labelled nuclei"),
         (Facts(labels=SOME, training="running"), "Annotate", "being trained"),
-        (Facts(labels=ENOUGH, training="failed"), "Train", "did not end well"),
-        (Facts(labels=ENOUGH, training="done"), "Train", "Apply the trained model"),
+        (Facts(labels=ENOUGH, training="failed"), "Teach", "did not end well"),
+        (Facts(labels=ENOUGH, training="done"), "Teach", "Apply the trained model"),
         (Facts(labels=ENOUGH, training="done", applied=True), "Annotate", "Declare a field"),
         (
             Facts(labels=ENOUGH, training="done", applied=True, fields=1),
@@ -50,19 +51,21 @@ def test_each_state_has_its_step(facts: Facts, dock: str, words: str) -> None:
     assert step.dock == dock
 
 
-def test_a_training_counts_until_it_was_cancelled_and_is_applied_once_its_model_was_used(tmp_path):
+def test_a_training_is_done_when_it_left_a_model_and_applied_once_that_was_used(tmp_path):
+    model = tmp_path / "run" / "model"
     with open_project(tmp_path / "p.nucbudget", annotator="Ann") as store:
         records = Records(store)
         assert _training(store) == ("none", False)
-        first = records.start_run(str(tmp_path / "run-1"), {})
+        first = records.start_run(str(model.parent), {})
         assert _training(store) == ("running", False)
-        records.end_run(first, "done", {})
+        records.end_run(first, "done", {"model": str(model)})
         assert _training(store) == ("done", False)
-        records.use_model("mine", "classification", path=str(tmp_path / "run-1" / "model"))
+        records.use_model("run", "classification", path=str(model))
         assert _training(store) == ("done", True)
-        second = records.start_run(str(tmp_path / "run-2"), {})
-        records.end_run(second, "cancelled", {})
-        assert _training(store) == ("done", True)
-        third = records.start_run(str(tmp_path / "run-3"), {})
-        records.end_run(third, "failed", {})
-        assert _training(store) == ("failed", False)
+        for state, left in (("cancelled", ("done", True)), ("failed", ("failed", False))):
+            run = records.start_run(str(tmp_path / state), {})
+            records.end_run(run, state, {"model": None})
+            assert _training(store) == left
+        run = records.start_run(str(tmp_path / "stopped"), {})
+        records.end_run(run, "cancelled", {"model": str(tmp_path / "stopped" / "model")})
+        assert _training(store) == ("done", False)

@@ -18,7 +18,7 @@ __all__ = ["GOOD_START", "Facts", "Step", "facts_of", "next_step"]
 GOOD_START = 40
 """Labels with which a first classifier is worth its training, shared among the classes."""
 
-DETECT, ANNOTATE, TRAIN, CHECK, EXPORT = "Detect", "Annotate", "Train", "Check", "Export"
+DETECT, ANNOTATE, TEACH, CHECK, EXPORT = "Detect", "Annotate", "Teach", "Check", "Export"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Facts:
     fields: int = 0
     training: Literal["none", "running", "done", "failed"] = "none"
     applied: bool = False
-    docks: frozenset[str] = frozenset((DETECT, ANNOTATE, TRAIN, CHECK, EXPORT))
+    docks: frozenset[str] = frozenset((DETECT, ANNOTATE, TEACH, CHECK, EXPORT))
 
     @property
     def human(self) -> int:
@@ -82,18 +82,20 @@ def next_step(facts: Facts) -> Step:
     if not facts.proposals and not facts.human:
         return Step("Detect the nuclei in what is on screen, then keep them as proposals.", DETECT)
     missing = _missing(facts.labels)
+    typed = sum(facts.labels.values())
+    if TEACH in facts.docks and facts.training == "none" and facts.fields and not typed:
+        return Step(f"Fine-tune the detector on {_count(facts.fields, 'field')}.", TEACH)
     if missing and facts.training == "none":
         return Step(_label(facts, missing), ANNOTATE)
-    if TRAIN in facts.docks:
+    if TEACH in facts.docks:
         if facts.training == "running":
             return Step("A model is being trained. Annotating can go on meanwhile.", ANNOTATE)
         if facts.training == "failed":
-            return Step("The last training did not end well: see why, and train again.", TRAIN)
+            return Step("The last training did not end well: see why, and train again.", TEACH)
         if facts.training == "none":
-            count = sum(facts.labels.values())
-            return Step(f"Fine-tune a model on the {count:,} labelled nuclei.", TRAIN)
+            return Step(f"Fine-tune a model on the {typed:,} labelled nuclei.", TEACH)
         if not facts.applied:
-            return Step("Apply the trained model, or roll it back.", TRAIN)
+            return Step("Apply the trained model, or roll it back.", TEACH)
     if CHECK in facts.docks:
         if not facts.fields:
             return Step(
@@ -162,19 +164,20 @@ def _pixel_size_known(session: Session) -> bool:
 def _training(
     store: ProjectStore,
 ) -> tuple[Literal["none", "running", "done", "failed"], bool]:
-    """State of the last run that was not cancelled, and whether its model was used."""
+    """State of the last run that left a model or could not, and whether its model was used."""
     records = Records(store)
-    runs = [run for run in records.runs() if run.state != "cancelled"]
+    runs = [run for run in records.runs() if run.state != "cancelled" or run.result.get("model")]
     if not runs:
         return "none", False
     last = runs[0]
-    if last.state != "done":
-        return ("running" if last.state == "running" else "failed"), False
-    folder = Path(last.folder)
-    return "done", any(_is_of(folder, model) for model in records.models())
+    if last.state == "running":
+        return "running", False
+    model = last.result.get("model")
+    if not model:
+        return "failed", False
+    return "done", any(_is(use, Path(model)) for use in records.models())
 
 
-def _is_of(folder: Path, model: ModelUse) -> bool:
-    """Whether a model is that of a run in `folder`."""
-    path = None if model.path is None else Path(model.path)
-    return model.name == folder.name or (path is not None and folder in (path, *path.parents))
+def _is(use: ModelUse, model: Path) -> bool:
+    """Whether what was applied is the model in this folder, by path or by the run's name."""
+    return use.path == str(model) or use.name in (str(model), model.name, model.parent.name)

@@ -29,7 +29,7 @@ __all__ = ["ORDER", "WorkbenchWidget", "dock_titles", "open_workbench"]
 
 PLUGIN, DISPLAY = "napari-nucbudget", "Nuclei on a budget"
 TITLE = "Open nucbudget workbench"
-ORDER = ("Detect", "Annotate", "Train", "Check", "Export")
+ORDER = ("Detect", "Annotate", "Teach", "Check", "Export")
 """First words of the docks, in the order in which they are used; F5 shows the first."""
 FIRST_KEY = 5
 DOCK_WIDTH = 400
