@@ -61,6 +61,7 @@ samples: $(READY)  ## Draw the sample data anew
 
 screenshots: $(READY)  ## Take the screenshots of the documentation anew
 	.ci/with-screen $(BIN)/python docs/screenshots.py
+	.ci/with-screen $(BIN)/python docs/tutorial_shots.py
 
 figures: $(READY)  ## Write the figures of the model cards into README.md
 	$(BIN)/python docs/figures.py
