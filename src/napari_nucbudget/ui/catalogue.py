@@ -37,9 +37,14 @@ class Catalogue:
         """Names of all classifiers whose card says so."""
         return [name for name in self._names if self.card(name).task == "classification"]
 
-    def names(self) -> list[str]:
-        """Names of all detectors whose card says so."""
-        return [name for name in self._names if self.card(name).task == "detection"]
+    def names(self, task: str = "detection") -> list[str]:
+        """Names of all models for a task, by their cards."""
+        return [name for name in self._names if self.card(name).task == task]
+
+    def refresh(self) -> None:
+        """Offer models too that were kept meanwhile."""
+        for name in list_models():
+            self._names.setdefault(name, name)
 
     def card(self, name: str) -> ModelCard:
         if name not in self._cards:

@@ -1,0 +1,427 @@
+"""The dock "Teach nuclei": from labels to a model that is better on this tissue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_nucbudget.errors import NucbudgetError
+from napari_nucbudget.learn.run_folder import (
+    RunFolder,
+    TrainingPlan,
+    plan_training,
+    write_run,
+)
+from napari_nucbudget.models.library import load_card
+from napari_nucbudget.project import ProjectStore, Records
+from napari_nucbudget.types.labels import AnnotatedImage, LabelSet
+from napari_nucbudget.types.progress import Progress
+from napari_nucbudget.types.training import EpochReport
+from napari_nucbudget.ui.catalogue import Catalogue
+from napari_nucbudget.ui.column import Column
+from napari_nucbudget.ui.jobs import Job, in_words
+from napari_nucbudget.ui.plot import Plot
+from napari_nucbudget.ui.session import Session
+from napari_nucbudget.ui.split_table import SplitRow, SplitTable
+from napari_nucbudget.ui.theme import colors_of
+from napari_nucbudget.ui.train_form import TrainForm
+from napari_nucbudget.ui.train_outcome import TrainOutcome
+from napari_nucbudget.ui.training_process import TrainingProcess, has_model, reports_of
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+__all__ = ["TrainWidget"]
+
+REFRESH_MS = 300
+CURVES = {"total": "loss", "supervised": "supervised", "denoising": "denoising"}
+
+
+class TrainWidget(QWidget):
+    """Dock widget; napari makes it with the viewer."""
+
+    def __init__(self, napari_viewer: Viewer, catalogue: Catalogue | None = None) -> None:
+        super().__init__()
+        self.session = session = Session.of(napari_viewer)
+        self._viewer = session.viewer
+        self._plan: TrainingPlan | None = None
+        self._reports: list[EpochReport] = []
+        self._record: int | None = None
+        self._paused = False
+        self._parent_model = ""
+        self._then_train = True
+        colors = colors_of(napari_viewer)
+        self.form = TrainForm(session, catalogue or Catalogue())
+        self.split = SplitTable()
+        self.loss = Plot(colors, "step")
+        self.score = Plot(colors, "step")
+        self.outcome = TrainOutcome(session)
+        self.process = TrainingProcess(self)
+        self.job = Job(self)
+        self._build()
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(REFRESH_MS)
+        self._connect()
+        self._apply_theme()
+        session.join(self)
+        session.open_existing()
+        self._project_changed()
+
+    def _build(self) -> None:
+        self.told = QLabel()
+        self.problem = QLabel()
+        self.error = QLabel()
+        self.status = QLabel()
+        for label in (self.told, self.problem, self.error, self.status):
+            label.setWordWrap(True)
+        self.error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.error.setAccessibleName("Error")
+        self.train = QPushButton("&Fine-tune on my labels")
+        self.train.setToolTip("Train on the labels as they are now; annotating can go on.")
+        self.copy = QPushButton("Copy as &command")
+        self.copy.setToolTip("Write the labels into a folder, and copy the line that trains on it.")
+        self.pause = QPushButton("&Pause")
+        self.pause.setToolTip("Stop for now; Continue goes on from the last point of the curve.")
+        self.cancel = QPushButton("&Cancel")
+        self.cancel.setToolTip("Stop for good; the best weights so far are kept.")
+        self.bar = QProgressBar()
+        self.bar.setToolTip("Steps that are done.")
+        first, second = QHBoxLayout(), QHBoxLayout()
+        first.addWidget(self.train, 1)
+        second.addWidget(self.copy, 1)
+        second.addWidget(self.pause)
+        second.addWidget(self.cancel)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        for part in (
+            *(self.form, self.split, self.told, self.problem, first, second, self.bar),
+            *(self.status, self.error, self.loss, self.score, self.outcome),
+        ):
+            if isinstance(part, QWidget):
+                column.addWidget(part)
+            else:
+                column.addLayout(part)
+        column.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(Column(inside))
+        self.loss.setVisible(False)
+        self.score.setVisible(False)
+
+    def _connect(self) -> None:
+        self._later.timeout.connect(self.refresh)
+        self.session.project_changed.connect(self._project_changed)
+        for signal in (self.session.image_changed, self.session.nuclei_changed, self.form.changed):
+            signal.connect(self._later.start)
+        self.train.clicked.connect(lambda: self._write(then_train=True))
+        self.copy.clicked.connect(lambda: self._write(then_train=False))
+        self.pause.clicked.connect(self._pause)
+        self.cancel.clicked.connect(self._cancel)
+        self.split.split_chosen.connect(self._mark)
+        self.split.patient_typed.connect(self._name_patient)
+        self.job.finished.connect(self._written)
+        self.job.failed.connect(self._show_error)
+        self.process.reported.connect(self._report)
+        self.process.ended.connect(self._ended)
+        self.outcome.failed.connect(self._show_error)
+        self.outcome.told.connect(self.status.setText)
+        self.outcome.kept.connect(lambda name: self.form.offer())
+        self.outcome.applied.connect(self.form.choose)
+        self._viewer.events.theme.connect(self._apply_theme)
+
+    def event(self, event: QEvent) -> bool:
+        """A dock that was closed gives its widget up: training stops, and can be continued."""
+        if event.type() == QEvent.Type.ParentChange and hasattr(self, "job"):
+            if self.parent() is None:
+                self._stop_for_now()
+                self.job.close()
+                self.outcome.leave()
+            else:
+                self._later.start()
+        return super().event(event)
+
+    # -- before training
+
+    def _mark(self, image: int, split: str) -> None:
+        self.session.edit(lambda store: store.describe_image(image, split=split))
+        self._later.start()
+
+    def _name_patient(self, image: int, patient: str) -> None:
+        self.session.edit(lambda store: store.describe_image(image, patient=patient))
+        self._later.start()
+
+    def refresh(self) -> None:
+        """Plan anew: what would be trained on, and what is too few."""
+        store = self.session.store
+        self._plan, problem = None, "Open an image and label some nuclei first."
+        if store is not None:
+            try:
+                self._plan = plan_training(self._labels(store), **self._chosen())
+                problem = self._plan.problem
+            except NucbudgetError as error:
+                problem = str(error)
+            self.split.show_rows(self._rows(store))
+        else:
+            self.split.show_rows(())
+        self.split.setVisible(bool(self.split.rows))
+        self.problem.setText(problem)
+        self.problem.setVisible(bool(problem))
+        self.told.setText("" if self._plan is None or problem else self._plan.told)
+        self.told.setVisible(bool(self.told.text()))
+        self._update()
+
+    def _chosen(self) -> dict[str, Any]:
+        form = self.form
+        return {"task": form.task, "parent": form.parent_model, "settings": form.settings}
+
+    def _labels(self, store: ProjectStore) -> LabelSet:
+        return store.label_set(self.session.open_source)
+
+    def _rows(self, store: ProjectStore) -> list[SplitRow]:
+        held = () if self._plan is None else {image.patient for image in self._plan.validation}
+        rows = []
+        for image in store.images:
+            fields = store.fields(image.id)
+            nuclei = store.nuclei(image.id, which="human")
+            if not len(nuclei) and not fields:
+                continue
+            typed = int((nuclei.label >= 0).sum())
+            known = image.patient if image.patient != "unknown" else f"image {image.name}"
+            used = "validation" if image.split == "train" and known in held else image.split
+            told = f"{len(fields)} fields, {len(nuclei):,} dots"
+            if self.form.task == "classification":
+                told = f"{typed:,} with a class"
+            rows.append(SplitRow(image.id, image.name, image.patient, told, image.split, used))
+        return rows
+
+    # -- a run
+
+    def _write(self, *, then_train: bool) -> None:
+        """Write what is trained on, in a thread; the labels are those of this moment."""
+        self._show_error(None)
+        store = self.session.store
+        if store is None:
+            return
+        self._later.stop()
+        self.refresh()
+        if self._plan is None or self._plan.problem:
+            return
+        chosen = self._chosen()
+        self._parent_model = chosen["parent"]
+        self._then_train = then_train
+        root = store.path.with_name(f"{store.path.stem}.runs")
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        kind = "detector" if chosen["task"] == "detection" else "classifier"
+        folder, number = root / f"{kind}-{stamp}", 2
+        while folder.exists():
+            folder, number = root / f"{kind}-{stamp}-{number}", number + 1
+        more = self._unlabelled(store) if chosen["task"] == "classification" else None
+        try:
+            labels = self._labels(store)
+        except NucbudgetError as error:
+            self._show_error(error)
+            return
+        self.status.setText("Writing the labels…")
+        self.job.start(partial(_written_run, labels, more, chosen, folder))
+        self._update()
+
+    def _unlabelled(self, store: ProjectStore) -> LabelSet:
+        """Unanswered proposals of all open images."""
+        images = []
+        for layer, id in self.session.links:
+            image = store.image(id)
+            proposals = store.nuclei(id, which="proposed")
+            if len(proposals) and self.session.mpp_of(layer) is not None:
+                source = self.session.open_source(image)
+                images.append(
+                    AnnotatedImage(source, proposals, (), patient=image.patient, split=image.split)
+                )
+        return LabelSet(tuple(images), store.classes)
+
+    def _written(self, made: tuple[TrainingPlan, RunFolder]) -> None:
+        self._plan, run = made
+        if not self._then_train:
+            QApplication.clipboard().setText(run.command)
+            self.status.setText("The command is in the clipboard; its labels lie in its folder.")
+            self._update()
+            return
+        self._reports = []
+        self.outcome.setVisible(False)
+        store = self.session.store
+        if store is not None and not store.read_only:
+            facts = {
+                "task": self._plan.task,
+                "parent": self._parent_model,
+                "arguments": list(run.arguments),
+                "settings": dict(self._plan.settings),
+                "images": _images_trained_on(store, self._plan),
+            }
+            self._record = Records(store).start_run(str(run.folder), facts)
+        self._train_on(run)
+
+    def _train_on(self, run: RunFolder) -> None:
+        self._paused = False
+        self.process.start(run)
+        self.status.setText("Starting…")
+        self._update()
+
+    def _report(self, report: EpochReport) -> None:
+        self._reports = [r for r in self._reports if r.epoch < report.epoch] + [report]
+        self._show_curves()
+        left = report.seconds / report.step * (report.steps - report.step)
+        score = report.validation.get("f1")
+        told = f"Step {report.step:,} of {report.steps:,}, {_duration(left)} left"
+        self.status.setText(told if score is None else f"{told}, validation F1 {score:.3f}")
+
+    def _show_curves(self) -> None:
+        reports = self._reports
+        last = reports[-1]
+        lines = {
+            title: [(r.step, r.loss[key]) for r in reports if key in r.loss]
+            for key, title in CURVES.items()
+        }
+        scores = [(r.step, r.validation["f1"]) for r in reports if "f1" in r.validation]
+        self.loss.set_lines(lines, x_max=last.steps)
+        self.score.set_lines({"validation F1": scores}, x_max=last.steps)
+        self.loss.setVisible(True)
+        self.score.setVisible(bool(scores))
+        self.bar.setRange(0, last.steps)
+        self.bar.setValue(last.step)
+
+    def _pause(self) -> None:
+        if self.process.running:
+            self._paused = True
+            self.process.stop()
+        elif self.process.run is not None:
+            self._train_on(self.process.run)
+
+    def _cancel(self) -> None:
+        self._paused = False
+        if self.process.running:
+            self.process.stop()
+        else:  # paused, or found unfinished
+            self._ended("stopped")
+
+    def _stop_for_now(self) -> None:
+        if self.process.running:
+            self._paused = True
+            self.process.stop()
+
+    def _ended(self, how: str) -> None:
+        run = self.process.run
+        assert run is not None
+        if how == "stopped" and self._paused:
+            self.status.setText("Paused. Continue goes on from the last point of the curve.")
+            self._update()
+            return
+        if how == "failed":
+            self._show_error(self.process.error)
+        self.status.setText({"done": "Done.", "stopped": "Cancelled."}.get(how, ""))
+        model = run.model if has_model(run.model) else None
+        state = {"done": "done", "stopped": "cancelled"}.get(how, "failed")
+        store = self.session.store
+        if self._record is not None and store is not None and not store.read_only:
+            result = {"model": str(model) if model else None}
+            if model is not None:
+                result["weights_sha256"] = load_card(model).weights_sha256
+            Records(store).end_run(self._record, state, result)  # type: ignore[arg-type]
+        self._record = None
+        if model is not None:
+            self.form.add_own(model)
+            self.outcome.show_model(model, self._plan, self._parent_model)
+        elif how == "stopped":
+            self.status.setText("Cancelled before there were weights to keep.")
+        self.refresh()
+
+    # -- runs of before
+
+    def _project_changed(self) -> None:
+        """Another project: its last run, if it was cut off, can be continued."""
+        self._stop_for_now()
+        self._record, self.process.run, self._paused = None, None, False
+        self.outcome.setVisible(False)
+        self.form.offer()
+        store = self.session.store
+        runs = [] if store is None else Records(store).runs()
+        if runs and runs[0].ended is None and Path(runs[0].folder).is_dir():
+            unfinished = runs[0]
+            self._record, self._paused = unfinished.id, True
+            self._parent_model = str(unfinished.config.get("parent", ""))
+            arguments = tuple(unfinished.config.get("arguments", ()))
+            self.process.run = RunFolder(Path(unfinished.folder), arguments)
+            self._reports = reports_of(self.process.run)
+            when = time.strftime("%d %B, %H:%M", time.localtime(unfinished.started))
+            step = f" at step {self._reports[-1].step:,}" if self._reports else ""
+            self.status.setText(f"The training of {when} was cut off{step}: continue or cancel it.")
+            if self._reports:
+                self._show_curves()
+        self.refresh()
+
+    # -- looks
+
+    def _show_error(self, error: BaseException | None) -> None:
+        self.error.setText("" if error is None else in_words(error))
+        self.error.setVisible(error is not None)
+        self._update()
+
+    def _update(self) -> None:
+        running, writing = self.process.running, self.job.running
+        waiting = self._paused and self.process.run is not None
+        ready = self._plan is not None and not self._plan.problem
+        idle = not (running or writing or waiting)
+        read_only = self.session.read_only
+        self.train.setEnabled(ready and idle and not read_only)
+        self.copy.setEnabled(ready and not writing)
+        self.pause.setEnabled(running or waiting)
+        self.pause.setText("&Pause" if running or not waiting else "&Continue")
+        self.cancel.setEnabled(running or waiting)
+        self.bar.setVisible(running or waiting)
+        if running and not self._reports:
+            self.bar.setRange(0, 0)
+        self.error.setVisible(bool(self.error.text()))
+
+    def _apply_theme(self, event: Any = None) -> None:
+        colors = colors_of(self._viewer)
+        self.error.setStyleSheet(f"color: {colors.error};")
+        self.problem.setStyleSheet(f"color: {colors.ask};")
+        self.loss.set_colors(colors)
+        self.score.set_colors(colors)
+
+
+def _written_run(
+    labels: LabelSet, more: LabelSet | None, chosen: dict[str, Any], folder: Path
+) -> Generator[Progress, None, tuple[TrainingPlan, RunFolder]]:
+    yield Progress(0, 1)
+    plan = plan_training(labels, unlabelled=more, **chosen)
+    return plan, write_run(plan, folder, name=folder.name)
+
+
+def _images_trained_on(store: ProjectStore, plan: TrainingPlan) -> list[int]:
+    """Ids of the images that teach or choose the weights."""
+    seen = {image.patient for image in (*plan.train, *plan.validation)}
+    return [
+        image.id
+        for image in store.images
+        if image.split != "test" and (image.patient in seen or f"image {image.name}" in seen)
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,218 @@
+"""Teaching in a real window: a child process trains, and the window stays usable."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import time
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication
+
+from napari_nucbudget.cli import main
+from napari_nucbudget.models.library import keep_model, load_card
+from napari_nucbudget.project import Records
+from napari_nucbudget.types.image import Region
+from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.ui.session import Session
+from napari_nucbudget.ui.train_widget import TrainWidget
+
+UM = {"scale": (0.5, 0.5), "units": ("um", "um")}
+START_MS = 120_000
+"""Importing torch in the child process, on a busy machine."""
+
+
+class Bench:
+    def __init__(self, viewer, qtbot):
+        self.viewer, self.qtbot = viewer, qtbot
+        self.session = Session.of(viewer)
+
+    def open_dock(self):
+        self.dock = TrainWidget(self.viewer)
+        self.viewer.window.add_dock_widget(self.dock, name="Teach nuclei")
+        self.dock.form.choose("tiny")
+        self.settle()
+
+    def settle(self):
+        self.qtbot.waitUntil(lambda: not self.dock._later.isActive())
+
+    def click(self, button):
+        assert button.isEnabled()
+        self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    def train(self, steps):
+        self.dock.form.steps.setValue(steps)
+        self.settle()
+        self.click(self.dock.train)
+
+    def wait(self, condition, timeout=START_MS):
+        self.qtbot.waitUntil(condition, timeout=timeout)
+
+
+@pytest.fixture
+def bench(make_napari_viewer, qtbot, drawn, tiny_model, tmp_path, monkeypatch):
+    """An image with a field of 40 dots, and the dock beside it."""
+    monkeypatch.setenv("NUCBUDGET_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    keep_model(tiny_model, "tiny")
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1300, 1000)
+    bench = Bench(viewer, qtbot)
+    viewer.add_image(drawn.rgb, name="biopsy", **UM)
+    bench.image = bench.session.ensure()
+    field = Region(0, 0, 100, 160)
+    dots = drawn.yx[field.contains(drawn.yx)]
+    assert len(dots) == 40
+    bench.session.edit(lambda store: store.add(bench.image, dots))
+    bench.session.edit(lambda store: store.add_field(bench.image, field))
+    bench.open_dock()
+    yield bench
+    bench.dock.process.stop()
+    bench.session.close()
+
+
+def test_a_click_trains_and_the_copied_command_gives_the_same_weights(bench):
+    dock = bench.dock
+    assert "too few to hold one out" in dock.told.text()
+    assert [(row.name, row.used) for row in dock.split.rows] == [("biopsy", "train")]
+    bench.train(4)
+    bench.wait(lambda: dock.outcome.isVisible())
+    assert dock.error.text() == ""
+    assert [step for step, _ in dock.loss.lines["loss"]] == [1, 2, 3, 4]
+    assert "Nothing is held out" in dock.outcome.note.text()
+    model = dock.outcome._model
+    run = Records(bench.session.store).runs()[0]
+    assert (run.state, run.result["model"], run.config["images"]) == ("done", str(model), [1])
+
+    bench.click(dock.copy)
+    bench.wait(lambda: "clipboard" in dock.status.text())
+    words = shlex.split(QApplication.clipboard().text())
+    assert words[:3] == ["nucbudget", "train", "detector"]
+    main(words[1:])
+    by_command = words[words.index("--out") + 1]
+    assert load_card(by_command).weights_sha256 == load_card(model).weights_sha256
+    assert load_card(model).weights_sha256 != load_card("tiny").weights_sha256
+
+    bench.viewer.reset_view()
+    bench.click(dock.outcome.image)
+    bench.wait(lambda: not dock.outcome.apply_job.running)
+    store = bench.session.store
+    assert set(store.nuclei(bench.image, which="proposed").origin) <= {load_card(model).name}
+    assert Records(store).models()[-1].weights_sha256 == load_card(model).weights_sha256
+    dock.outcome.name.setText("mine")
+    bench.click(dock.outcome.keep)
+    assert load_card("mine").weights_sha256 == load_card(model).weights_sha256
+    assert dock.form.start.findData("mine") >= 0
+    bench.click(dock.outcome.back)
+    assert not len(store.nuclei(bench.image, which="proposed"))
+    assert dock.form.parent_model == "tiny"
+
+
+def test_pausing_killing_and_cancelling_lose_nothing_and_the_window_answers(bench):
+    dock = bench.dock
+    late, last = [], [time.perf_counter()]
+
+    def tick():
+        now = time.perf_counter()
+        late.append(now - last[0])
+        last[0] = now
+
+    timer = QTimer()
+    timer.timeout.connect(tick)
+    bench.train(2000)
+    bench.wait(lambda: dock.process.running)
+    last[0] = time.perf_counter()
+    timer.start(10)
+    bench.wait(lambda: len(dock.loss.lines.get("loss", ())) >= 1)
+    timer.stop()
+    assert max(late) < 0.2
+
+    bench.click(dock.pause)
+    assert not dock.process.running
+    assert dock.pause.text() == "&Continue"
+    before = len(dock._reports)
+    bench.click(dock.pause)
+    bench.wait(lambda: len(dock._reports) > before)
+    assert [r.epoch for r in dock._reports] == list(range(len(dock._reports)))
+
+    os.kill(dock.process.pid, signal.SIGKILL)
+    bench.wait(lambda: not dock.process.running)
+    assert "ended from outside (signal 9)" in dock.error.text()
+    assert "best weights so far are kept" in dock.error.text()
+    assert Records(bench.session.store).runs()[0].state == "failed"
+    assert dock.outcome.isVisible()
+    assert dock.outcome.view.isEnabled()
+
+    bench.click(dock.train)
+    bench.wait(lambda: dock.process.running)
+    started = time.perf_counter()
+    bench.click(dock.cancel)
+    assert time.perf_counter() - started < 1.0
+    assert not dock.process.running
+    assert Records(bench.session.store).runs()[0].state == "cancelled"
+    assert dock.train.isEnabled()
+
+
+def test_a_training_that_was_cut_off_is_offered_again_after_reopening(bench):
+    dock, store = bench.dock, bench.session.store
+    folder = store.path.with_name("cut-off")
+    folder.mkdir()
+    report = {"epoch": 0, "step": 5, "steps": 50, "loss": {"total": 0.5}, "validation": {}}
+    report |= {"score": 1.0, "best_epoch": 0, "seconds": 2.0, "is_best": True}
+    (folder / "reports.jsonl").write_text(json.dumps(report) + "\n" + '{"epoch": 1, "st')
+    Records(store).start_run(str(folder), {"parent": "tiny", "arguments": ["train"]})
+    path = store.path
+    bench.session.close_project()
+    assert bench.session.open(path)
+    assert "was cut off at step 5" in dock.status.text()
+    assert dock.pause.text() == "&Continue"
+    assert not dock.train.isEnabled()
+    bench.click(dock.cancel)
+    assert dock.train.isEnabled()
+    assert Records(bench.session.store).runs()[0].state == "cancelled"
+
+
+def test_too_few_labels_are_refused_with_numbers(bench):
+    dock = bench.dock
+    bench.session.edit(lambda store: store.remove_field(store.fields()[0].id))
+    bench.settle()
+    assert "0 fields with 0 dots" in dock.problem.text()
+    assert not dock.train.isEnabled()
+    dock.form.what.setCurrentIndex(1)
+    ids = bench.session.store.nuclei(bench.image).id
+    bench.session.edit(lambda store: store.relabel(ids[:2], "epithelial"))
+    bench.settle()
+    assert "epithelial 2, inflammatory 0, miscellaneous 0" in dock.problem.text()
+    bench.session.edit(lambda store: store.relabel(ids[2:12], "inflammatory"))
+    bench.session.edit(lambda store: store.relabel(ids[12:22], "miscellaneous"))
+    bench.settle()
+    assert not dock.problem.isVisible()
+    assert dock.train.isEnabled()
+
+
+def test_the_ladder_learns_from_proposals_of_open_images_too(bench, drawn):
+    dock = bench.dock
+    others = Nuclei.from_points(drawn.yx[100:150], score=0.6, origin="tiny")
+    store = bench.session.store
+    bench.session.edit(lambda store: store.add_proposals(bench.image, others))
+    ids = store.nuclei(bench.image, which="human").id
+    for start, name in enumerate(store.classes.names):
+        chosen = ids[start::3]
+        bench.session.edit(lambda store, c=chosen, n=name: store.relabel(c, n))
+    dock.form.what.setCurrentIndex(1)
+    dock.form.choose("")
+    bench.settle()
+    bench.click(dock.copy)
+    bench.wait(lambda: "clipboard" in dock.status.text())
+    words = shlex.split(QApplication.clipboard().text())
+    from napari_nucbudget.io.label_sets import read_label_set
+
+    read = read_label_set(words[words.index("--unlabelled") + 1])
+    assert sum(len(image.nuclei) for image in read) == 50
+    assert all((image.nuclei.label == -1).all() for image in read)
+    labelled = read_label_set(words[words.index("--data") + 1])
+    assert np.bincount(labelled.images[0].nuclei.label).tolist() == [14, 13, 13]
