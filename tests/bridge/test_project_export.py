@@ -94,7 +94,7 @@ def test_training_data_hold_no_open_proposal_and_the_facts_of_each_image(
     assert sorted(image.nuclei.yx.tolist()) == [[5, 5], [10.25, 12], [30, 30]]
     assert (image.patient, image.split, image.fields) == ("P7", "test", (FIELD,))
     assert replace(labels.provenance[0], stain="H&E") == told
-    assert done.remarks == ("2 open proposals were left out: nobody accepted them.",)
+    assert done.remarks == ("Open proposals, which nobody accepted, were left out: 2.",)
 
 
 def test_training_data_are_refused_while_a_field_holds_open_proposals(

@@ -110,7 +110,7 @@ def test_what_is_there_already_is_not_doubled(store: ProjectStore) -> None:
     store.add(1, [(5, 5), (20, 20)], "epithelial")
     done = take(store, dots([(5, 5.25), (20, 20), (40, 40)], label=[0, 1, 0]))
     assert (done.human, done.same) == (1, 2)
-    assert "1 nuclei of a.tif have another class in the file" in done.remarks[0]
+    assert "Of another class in the file than in a.tif" in done.remarks[0]
     assert len(store.nuclei(1)) == 3
 
 
@@ -144,7 +144,7 @@ def test_nuclei_outside_the_image_are_refused_until_a_person_leaves_them_out(
     assert store.undo_label is None
     done = take(store, points, skip_outside=True)
     assert done.human == 1
-    assert done.remarks == ("1 nuclei outside a.tif were left out.",)
+    assert done.remarks == ("Left out, since outside a.tif: 1.",)
 
 
 def test_an_import_that_fails_half_way_leaves_the_project_as_it_was(

@@ -110,7 +110,7 @@ def test_training_data_leave_proposals_behind_and_carry_their_licence(desk, tmp_
     desk.label()
     out = desk.dock.out
     out.format.setCurrentIndex(out.format.findData("label-set"))
-    assert "1 open proposals stay out" in out.what.text()
+    assert "Open proposals stay out: 1." in out.what.text()
     assert "scores" in out.what.text()
     assert not out.which.isEnabled()
     desk.qtbot.keyClicks(out.licence, "CC0")
@@ -170,7 +170,7 @@ def test_a_file_that_does_not_fit_is_said_and_changes_nothing(desk, tmp_path):
     desk.read(write_points(tmp_path / "far.nuclei.csv", far))
     panel = desk.dock.in_
     assert "0.25 µm/px, the project 0.5" in panel.warning.text()
-    assert "1 nuclei lie outside" in panel.warning.text()
+    assert "Nuclei outside the image: 1." in panel.warning.text()
     desk.click(panel.take)
     assert "outside" in desk.dock.error.text()
     assert len(desk.store.nuclei(desk.session.image)) == 0

@@ -124,7 +124,9 @@ def _label_set(store: ProjectStore, request: ExportRequest) -> Generator[Progres
     _folder(request.path.parent)
     write_label_set(labels, request.path)
     open_ = sum(len(store.proposals(image)) for image in request.images)
-    remarks = (f"{open_:,} open proposals were left out: nobody accepted them.",) if open_ else ()
+    remarks = (
+        (f"Open proposals, which nobody accepted, were left out: {open_:,}.",) if open_ else ()
+    )
     return Written((request.path,), labels.nuclei_count, remarks)
 
 

@@ -215,7 +215,7 @@ def _import_image(
     about = store.image(image)
     inside = Region.whole(about.shape).contains(nuclei.yx)
     if not inside.all():
-        remarks.append(f"{int((~inside).sum()):,} nuclei outside {about.name} were left out.")
+        remarks.append(f"Left out, since outside {about.name}: {int((~inside).sum()):,}.")
         nuclei = nuclei.select(inside)
     answered = same = 0
     if plan.replace:
@@ -224,8 +224,8 @@ def _import_image(
         nuclei, answered, same, other = _merged(store, image, nuclei, plan.reading)
         if other:
             remarks.append(
-                f"{other:,} nuclei of {about.name} have another class in the file; they keep "
-                "the project's."
+                f"Of another class in the file than in {about.name}, whose class they keep: "
+                f"{other:,}."
             )
     store.insert(image, nuclei, reading=plan.reading)
     human = int((nuclei.origin == HUMAN).sum())

@@ -71,7 +71,7 @@ class ExportPanel(QWidget):
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(SOON_MS)
-        self._soon.timeout.connect(self.refresh)
+        self._soon.timeout.connect(self._refresh_if_seen)
         for box in (self.scope, self.which, self.format):
             box.currentIndexChanged.connect(self.refresh)
         self.path.textChanged.connect(self._update)
@@ -258,6 +258,15 @@ class ExportPanel(QWidget):
         """Show the project as it is, once for many changes."""
         self._soon.start()
 
+    def _refresh_if_seen(self) -> None:
+        """Looking through a million nuclei after each edit is too slow for what nobody sees."""
+        if self.isVisible():
+            self.refresh()
+
+    def showEvent(self, event: Any) -> None:
+        self.refresh()
+        super().showEvent(event)
+
     def refresh(self, *_: Any) -> None:
         """Show what would be written now."""
         training = self._format == LABEL_SET
@@ -288,7 +297,7 @@ class ExportPanel(QWidget):
         text = f"{nuclei}. " + (f"<b>Not kept: {', '.join(gone)}.</b>" if gone else "All is kept.")
         if self._format == LABEL_SET:
             open_ = sum(len(store.proposals(image)) for image in images)
-            text += f" {open_:,} open proposals stay out." if open_ else ""
+            text += f" Open proposals stay out: {open_:,}." if open_ else ""
         return " ".join([text, *remarks])
 
     def _suggest(self) -> None:

@@ -233,7 +233,7 @@ class ImportPanel(QWidget):
         if self._points and not any(image is not None for image in chosen):
             told.insert(0, "Open the image that these nuclei lie on, or choose it above.")
         if beyond:
-            told.append(f"{beyond:,} nuclei lie outside the image.")
+            told.append(f"Nuclei outside the image: {beyond:,}.")
         if len(told) > REMARKS_SHOWN:
             told = [*told[:REMARKS_SHOWN], f"… and {len(told) - REMARKS_SHOWN} more."]
         self.warning.setText("<br>".join(told))
@@ -257,7 +257,13 @@ class ImportPanel(QWidget):
     def _take(self) -> None:
         self.failed.emit(None)
         points, plan, name = self._points, self.plan(), self._name
+        errors: list[BaseException] = []
+        remember = errors.append
+        self._session.failed.connect(remember)
         done = self._session.edit(lambda store: import_points(store, points, plan, name=name))
+        self._session.failed.disconnect(remember)
+        if errors:  # what was undone meanwhile counts as a change, and would have hidden it
+            self.failed.emit(errors[-1])
         if done is not None:
             self._show([])
             self.status.setText(_told(done, name))
@@ -301,17 +307,17 @@ def _images(count: int) -> str:
 
 def _told(done: Imported, name: str) -> str:
     parts = [
-        f"{count:,} {words}"
+        f"{count:,} {words}{'s' if count > 1 else ''}"
         for count, words in (
-            (done.human, "dots"),
-            (done.proposed, "proposals"),
-            (done.fields, "fields" if done.fields != 1 else "field"),
+            (done.human, "dot"),
+            (done.proposed, "proposal"),
+            (done.fields, "field"),
         )
         if count
     ]
     sentences = [f"From {name}: {', '.join(parts) or 'nothing new'}."]
     if done.answered:
-        sentences.append(f"{done.answered:,} open proposals were answered by its dots.")
+        sentences.append(f"Open proposals that its dots answered: {done.answered:,}.")
     if done.same:
-        sentences.append(f"{done.same:,} were there already.")
+        sentences.append(f"There already: {done.same:,}.")
     return " ".join([*sentences, *done.remarks])

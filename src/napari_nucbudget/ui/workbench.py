@@ -192,7 +192,8 @@ class WorkbenchWidget(QWidget):
         if inner is None:
             inner = _make(title, self._given)
             # The name that napari's menu gives it, so that the menu shows and hides this one.
-            self._given.window.add_dock_widget(inner, name=f"{title} ({DISPLAY})", area="right")
+            name = f"{title} ({DISPLAY})"
+            self._given.window.add_dock_widget(inner, name=name, area="right", tabify=True)
         dock = _dock_of(inner)
         assert dock is not None
         dock.setWindowTitle(word)  # short enough for a tab
