@@ -91,6 +91,31 @@ def labelled(viewer: Viewer, bench: WorkbenchWidget) -> None:
         if not len(session.store.proposals(session.image)):
             raise SystemExit(f"The proposals on screen were too few: {given} labels.")
     save(viewer, "tutorial_annotate.png")
+    press(viewer, Qt.Key.Key_K, Qt.KeyboardModifier.ShiftModifier)
+    dock.tabs.setCurrentWidget(dock.fields)
+    click(dock.fields.declare_view)
+
+
+def taught(viewer: Viewer, bench: WorkbenchWidget) -> None:
+    dock = bench.show_dock("Teach")
+    dock.form.what.setCurrentText("type nuclei")
+    wait_for(dock.train.isEnabled)
+    click(dock.train)
+    wait_for(lambda: dock.outcome.isVisible() or bool(dock.error.text()))
+    if dock.error.text():
+        raise SystemExit(f"The training failed: {dock.error.text()}")
+    viewer.scene.camera.zoom /= 2
+    click(dock.outcome.view)
+    wait_for(lambda: not dock.outcome.apply_job.running)
+    save(viewer, "tutorial_teach.png")
+
+
+def checked(viewer: Viewer, bench: WorkbenchWidget) -> None:
+    dock = bench.show_dock("Check")
+    wait_for(dock.check.isEnabled)
+    click(dock.check)
+    wait_for(lambda: not dock.job.running)
+    save(viewer, "tutorial_check.png")
 
 
 def exported(viewer: Viewer, bench: WorkbenchWidget) -> None:
@@ -122,6 +147,8 @@ def main() -> None:
     viewer, bench = opened()
     detected(viewer, bench)
     labelled(viewer, bench)
+    taught(viewer, bench)
+    checked(viewer, bench)
     exported(viewer, bench)
     bench.session.close()
     viewer.close()
