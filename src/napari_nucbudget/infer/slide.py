@@ -49,7 +49,7 @@ __all__ = [
 
 MAX_MEMORY = 4 * GIB
 READERS = 4
-"""Threads that decode: one keeps up with a processor, four with a GPU on a machine of 16 cores."""
+"""Threads that decode, and as many that find peaks; a processor needs but one of each."""
 TILE_BYTES = 16
 """A tile that waits takes so many bytes a pixel, floats of three channels and what resampling
 keeps beside them."""

@@ -1,7 +1,7 @@
 """Blocks of a slide to nuclei: reading, network and peaks at the same time.
 
-Threads read ahead; the network runs in the caller's thread; another thread
-finds the peaks of the map before. What comes out does not depend on any of
+Threads read ahead; the network runs in the caller's thread; other threads
+find the peaks of the maps before. What comes out does not depend on any of
 it: tiles, batches and order follow from the plan alone.
 """
 
@@ -125,9 +125,10 @@ def compute_blocks(
     model : SlideModel
     blocks : iterable of Block
     readers : int
-        Threads that read and decode.
+        Threads that read and decode, and as many that find peaks.
     ahead : int
-        Tiles that wait in memory for the network, about 13 MB each.
+        Tiles that wait in memory for the network, about 13 MB each, and maps that wait for
+        their peaks to be found, 4 MB each.
     scores : bool
         Also give the maps of scores.
 
@@ -139,9 +140,10 @@ def compute_blocks(
         Where memory runs out.
     """
     reading = ThreadPoolExecutor(readers, thread_name_prefix="slide-read")
-    seeking = ThreadPoolExecutor(1, thread_name_prefix="slide-peaks")
+    seeking = ThreadPoolExecutor(readers, thread_name_prefix="slide-peaks")
     queue: deque[tuple[_Open, bool, Future[Read]]] = deque()
     waiting: deque[_Open] = deque()
+    maps: deque[Future[Peaks]] = deque()
     plan = _tiles_of(blocks, model, scores)
     try:
         while True:
@@ -159,6 +161,9 @@ def compute_blocks(
                     continue
                 proximity = _proximity(model.detector, pixels, piece)
                 opened.peaks.append(seeking.submit(_peaks, model, proximity, piece, opened))
+                maps.append(opened.peaks[-1])
+                while len(maps) > ahead:  # a GPU is faster than who finds the peaks
+                    maps.popleft().result()
             yield TileDone(done)
             if last:
                 waiting.append(opened)
