@@ -16,6 +16,7 @@ from pathlib import Path
 
 # Settings persist: the screenshots must neither use nor change a person's own.
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(prefix="napari-")) / "settings.yaml")
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="projects-")
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="nucbudget-")
 
 from napari import Viewer
@@ -121,6 +122,68 @@ def annotate_dock(viewer: Viewer, detected: DetectWidget) -> None:
     session.close_project()
 
 
+def labelled_sample(sample: str, model: str) -> Viewer:
+    """The sample with proposals of `model` accepted in a field, in a project of its own."""
+    import numpy as np
+
+    from napari_nucbudget.infer.detect import detect
+    from napari_nucbudget.models.library import load_detector
+    from napari_nucbudget.types.image import Region
+    from napari_nucbudget.ui.session import Session
+
+    viewer = Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    viewer.open_sample("napari-nucbudget", sample)
+    session = Session.of(viewer)
+    image = session.ensure()
+    if image is None or session.store is None:
+        raise SystemExit("The sample could not be entered into a project.")
+    store = session.store
+    height, width = store.image(image).shape
+    field = Region(height // 4, width // 4, min(600, height // 2), min(800, width // 2))
+    source = session.open_source(store.image(image))
+    found = detect(source, load_detector(model), region=field)
+    drawn = np.random.default_rng(0).integers(3, size=len(found))
+    for label, name in enumerate(store.classes.names):
+        store.add(image, found.yx[drawn == label], name)
+    store.add_field(image, field)
+    session.sync()
+    viewer.reset_view()
+    viewer.scene.camera.zoom *= 3
+    QApplication.processEvents()
+    return viewer
+
+
+def teach_dock(sample: str, model: str) -> None:
+    viewer = labelled_sample(sample, model)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-nucbudget", "Teach nuclei")
+    dock.form.steps.setValue(60)
+    wait_for(lambda: not dock._later.isActive())
+    QTest.mouseClick(dock.train, Qt.MouseButton.LeftButton)
+    wait_for(lambda: not dock.job.running and not dock.process.running)
+    if dock.error.text():
+        raise SystemExit(f"The training failed: {dock.error.text()}")
+    for theme in ("dark", "light"):
+        viewer.theme = theme
+        save(viewer, f"teach_{theme}.png")
+    viewer.close()
+
+
+def check_dock(sample: str, model: str) -> None:
+    viewer = labelled_sample(sample, model)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-nucbudget", "Check nuclei")
+    dock.classifier.setCurrentIndex(dock.classifier.count() - 1)
+    QTest.mouseClick(dock.check, Qt.MouseButton.LeftButton)
+    wait_for(lambda: not dock.job.running)
+    if dock.check_result is None:
+        raise SystemExit(f"The check failed: {dock.error.text()}")
+    QTest.mouseClick(dock.next, Qt.MouseButton.LeftButton)
+    for theme in ("dark", "light"):
+        viewer.theme = theme
+        save(viewer, f"check_{theme}.png")
+    viewer.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=DEFAULT_DETECTOR, help="a shipped name, or a folder")
@@ -129,6 +192,8 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     app = QApplication.instance() or QApplication([])
     detect_dock(arguments.sample, arguments.model)
+    teach_dock(arguments.sample, arguments.model)
+    check_dock(arguments.sample, arguments.model)
     app.quit()
 
 

@@ -1,0 +1,146 @@
+"""Checking in a real window, with a detector and a classifier whose answers are known."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_nucbudget.project import Records
+from napari_nucbudget.types.classes import DEFAULT_CLASSES
+from napari_nucbudget.types.image import Region
+from napari_nucbudget.ui import check_widget
+from napari_nucbudget.ui.catalogue import Catalogue
+from napari_nucbudget.ui.check_widget import CheckWidget
+from napari_nucbudget.ui.session import Session
+
+UM = {"scale": (0.5, 0.5), "units": ("um", "um")}
+FIELD = Region(0, 0, 240, 200)
+
+
+class DarkIsEpithelial:
+    """Gives the first class to the darkest nuclei, the second to the others."""
+
+    def __init__(self, card):
+        self.card, self.classes, self.patch = card, DEFAULT_CLASSES, 5
+
+    def probabilities(self, wide, *, average=True):
+        middle = wide[:, wide.shape[1] // 2, wide.shape[2] // 2, 0]
+        dark = middle < 70
+        return np.stack([dark * 0.8 + 0.1, ~dark * 0.8 + 0.1, 0 * dark], 1).astype(np.float32)
+
+
+@pytest.fixture
+def bench(make_napari_viewer, qtbot, drawn, detector, monkeypatch):
+    """Dots on the nuclei of strength 0.4 and more, and two where nothing is."""
+    card = detector.card
+    typing = card.model_copy(
+        update={
+            "name": "typing",
+            "task": "classification",
+            "classes": [{"name": c.name, "color": c.color} for c in DEFAULT_CLASSES.classes],
+        }
+    )
+    cards = {"darkness": card, "typing": typing}
+    catalogue = Catalogue()
+    catalogue._cards, catalogue._names = cards, {name: name for name in cards}
+    monkeypatch.setattr(catalogue, "refresh", lambda: None)
+    monkeypatch.setattr(check_widget, "load_detector", lambda name: detector)
+    monkeypatch.setattr(check_widget, "load_classifier", lambda name: DarkIsEpithelial(typing))
+    monkeypatch.setattr(check_widget, "load_card", cards.__getitem__)
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1300, 1000)
+    session = Session.of(viewer)
+    viewer.add_image(drawn.rgb, name="biopsy", **UM)
+    image = session.ensure()
+    dock = CheckWidget(viewer, catalogue)
+    viewer.window.add_dock_widget(dock, name="Check nuclei")
+    bench = SimpleNamespace(viewer=viewer, session=session, image=image, dock=dock, qtbot=qtbot)
+    bench.click = lambda button: qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    yield bench
+    session.close()
+
+
+@pytest.fixture
+def checked(bench, drawn):
+    session, dock = bench.session, bench.dock
+    inside = FIELD.contains(drawn.yx)
+    dots = drawn.yx[inside & (drawn.strength >= 0.4)]
+    empty = np.array([(20.0, 20.0), (100.0, 100.0)])  # between four nuclei
+    session.edit(lambda s: s.add(bench.image, dots, "epithelial"))
+    session.edit(lambda s: s.add(bench.image, empty, "inflammatory"))
+    session.edit(lambda s: s.add_field(bench.image, FIELD))
+    dock.classifier.setCurrentText("typing")
+    bench.click(dock.check)
+    bench.qtbot.waitUntil(lambda: dock.check_result is not None, timeout=60_000)
+    assert dock.error.text() == ""
+    bench.dots, bench.drawn = len(dots), drawn
+    return bench
+
+
+def test_the_figures_are_those_of_the_drawn_nuclei(checked):
+    dock = checked.dock
+    found = int((FIELD.contains(checked.drawn.yx) & (checked.drawn.strength >= 0.5)).sum())
+    scores = dock.check_result.scores(0.5)
+    assert scores.nuclei == checked.dots + 2
+    assert scores.precision == 1.0
+    assert scores.recall == pytest.approx(found / (checked.dots + 2))
+    assert f"precision {scores.precision:.3f}, recall {scores.recall:.3f}" in dock.scores.text()
+    assert "one image gives no interval" in dock.scores.text()
+    assert "in one image" in dock.warnings.text()
+
+
+def test_dragging_the_operating_point_moves_the_threshold_and_the_errors(checked):
+    dock = checked.dock
+    assert dock.kind.currentText() == "missed"
+    before = len(dock.walk.findings)
+    last = len(dock.check_result.curve.threshold) - 1
+    checked.qtbot.mouseClick(
+        dock.curve, Qt.MouseButton.LeftButton, pos=dock.curve.place(last).toPoint()
+    )
+    checked.qtbot.waitUntil(lambda: not dock._live.isActive())
+    assert dock.threshold < 0.5
+    assert len(dock.walk.findings) == 2 < before
+    assert f"threshold {dock.threshold:.2f}" in dock.scores.text()
+
+
+def test_errors_are_walked_through_with_the_camera(checked):
+    dock = checked.dock
+    for _ in range(2):
+        checked.click(dock.next)
+        found = dock.walk.current
+        centre = np.asarray(checked.viewer.scene.camera.center)[-2:]
+        np.testing.assert_allclose(centre, (found.y * 0.5, found.x * 0.5), atol=0.01)
+        assert checked.session.views.of().selected.tolist() == [found.nucleus]
+    assert dock.found.text().startswith("2 of ")
+    rings = [layer for layer in checked.viewer.layers if layer.name == "missed (biopsy)"]
+    assert len(rings[0].data) == len(dock.walk.findings)
+
+
+def test_a_cell_of_the_confusion_matrix_selects_its_nuclei(checked):
+    dock, table = checked.dock, checked.dock.confusion
+    pale = table.item(0, 1)
+    rect = table.visualItemRect(pale)
+    checked.qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
+    selected = checked.session.views.of().selected
+    assert len(selected) == int(pale.text()) > 0
+    chosen = checked.session.store.nuclei(checked.image, ids=selected)
+    assert (chosen.label == 0).all()
+
+
+def test_a_model_trained_on_the_image_is_warned_of(checked):
+    dock, store = checked.dock, checked.session.store
+    run = Records(store).start_run("x/darkness", {"images": [checked.image], "parent": "other"})
+    Records(store).end_run(run, "done", {"model": "x/darkness/model"})
+    dock.check_result = None
+    checked.click(dock.check)
+    checked.qtbot.waitUntil(lambda: dock.check_result is not None, timeout=60_000)
+    assert "darkness was trained on 1 of these 1 images" in dock.warnings.text()
+
+
+def test_without_a_field_the_dock_says_what_to_do(bench):
+    bench.click(bench.dock.check)
+    assert "There is no field to check against" in bench.dock.error.text()
+    assert bench.dock.check.isEnabled()
