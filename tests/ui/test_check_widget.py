@@ -120,7 +120,7 @@ def test_errors_are_walked_through_with_the_camera(checked):
 
 
 def test_a_cell_of_the_confusion_matrix_selects_its_nuclei(checked):
-    dock, table = checked.dock, checked.dock.confusion
+    table = checked.dock.confusion
     pale = table.item(0, 1)
     rect = table.visualItemRect(pale)
     checked.qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())

@@ -47,7 +47,7 @@ PARENT_SHARE = 0.5
 """Of the parent's weights, where nothing is held out that could tell forgetting."""
 MODEL = "model"
 SETTINGS = "settings.json"
-REPORTS = 20
+REPORTS = {"detection": 50, "classification": 20}
 """Epochs in a schedule: so many points has a curve, and so little is lost by a pause."""
 
 
@@ -138,7 +138,9 @@ def plan_training(
     else:
         method = method or ("fine-tune" if parent else "gamma-ladder")
         crops = by_pixel_size(around_nuclei(labels), "labels")
-        values = _with_epochs(classifier_settings(method, chosen), chosen)
+        values = _with_epochs(
+            classifier_settings(method, chosen), chosen, REPORTS["classification"]
+        )
     test = replace(crops, images=tuple(i for i in crops if i.split == "test"))
     used = replace(crops, images=tuple(i for i in crops if i.split != "test"))
     told, problem, more = "", "", empty
@@ -205,16 +207,16 @@ def write_run(
 
 def _detector_settings(chosen: Mapping[str, Any], fine_tune: bool) -> dict[str, Any]:
     defaults: dict[str, Any] = {"method": "detection", **(FINE_TUNE_DETECTOR if fine_tune else {})}
-    return _with_epochs(defaults | dict(chosen), chosen)
+    return _with_epochs(defaults | dict(chosen), chosen, REPORTS["detection"])
 
 
-def _with_epochs(values: dict[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+def _with_epochs(values: dict[str, Any], chosen: Mapping[str, Any], reports: int) -> dict[str, Any]:
     """Shorter epochs than by default, and as many more of them before patience ends."""
     if "steps_per_epoch" in chosen:
         return values
     before = int(values.get("steps_per_epoch", TrainConfig.steps_per_epoch))
     steps = int(values.get("steps", TrainConfig.steps))
-    epoch = max(1, min(before, steps // REPORTS))
+    epoch = max(1, min(before, steps // reports))
     patience = int(values.get("patience", TrainConfig.patience))
     values["steps_per_epoch"] = epoch
     if "patience" not in chosen:

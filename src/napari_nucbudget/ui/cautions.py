@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from napari_nucbudget.errors import NucbudgetError
 from napari_nucbudget.infer.check import ModelCheck
+from napari_nucbudget.models.library import load_card
 from napari_nucbudget.project import ProjectImage, ProjectStore, Records, Run
 from napari_nucbudget.types.card import ModelCard
 
@@ -54,7 +56,7 @@ def _seen(card: ModelCard, images: Sequence[ProjectImage], store: ProjectStore) 
         learnt |= {int(id) for id in run.config.get("images", ())}
         runs = [other for other in runs if other.id < run.id]
         parent = str(run.config.get("parent", ""))
-        names, path, current = {parent}, parent, ""
+        names, path, current = {parent}, parent, _weights_of(parent)
     mine = [image.name for image in images if image.id in learnt]
     if mine:
         return [
@@ -66,6 +68,14 @@ def _seen(card: ModelCard, images: Sequence[ProjectImage], store: ProjectStore) 
         return []
     sets = ", ".join(sorted({data.name for data in card.training_data}))
     return [f"{card.name} was trained on {sets}; its card cannot say whether on these images."]
+
+
+def _weights_of(model: str) -> str:
+    """Hash of a model's weights; empty where the model is not there any more."""
+    try:
+        return load_card(model).weights_sha256 if model else ""
+    except NucbudgetError:
+        return ""
 
 
 def _run_of(runs: Sequence[Run], sha256: str, names: set[str], path: str | None) -> Run | None:

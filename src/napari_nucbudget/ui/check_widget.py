@@ -163,6 +163,7 @@ class CheckWidget(QWidget):
         self.previous.clicked.connect(lambda: self._step(-1))
         self.confusion.cell_chosen.connect(self._walk_cell)
         self.session.project_changed.connect(self._forget)
+        self.session.failed.connect(self._show_error)
         self._viewer.events.theme.connect(self._apply_theme)
 
     def event(self, event: QEvent) -> bool:

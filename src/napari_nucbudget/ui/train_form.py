@@ -92,7 +92,7 @@ class TrainForm(QWidget):
     def offer(self) -> None:
         """Offer the models for the task as they are now, the one in use chosen."""
         self._catalogue.refresh()
-        chosen = self.parent_model
+        chosen, ladder = self.parent_model, self.start.currentText() == LADDER
         self.start.blockSignals(True)
         self.start.clear()
         for name in self._catalogue.names(self.task):
@@ -103,7 +103,9 @@ class TrainForm(QWidget):
                 self.start.addItem(f"{card.name} (this project)", str(folder))
         if self.task == "classification":
             self.start.addItem(LADDER, "")
-        for wanted in (chosen, self._in_use(), DEFAULT_DETECTOR):
+        if ladder and self.task == "classification":
+            self.start.setCurrentText(LADDER)
+        for wanted in () if ladder else (chosen, self._in_use(), DEFAULT_DETECTOR):
             if wanted and (at := self.start.findData(wanted)) >= 0:
                 self.start.setCurrentIndex(at)
                 break

@@ -40,7 +40,12 @@ from napari_nucbudget.ui.split_table import SplitRow, SplitTable
 from napari_nucbudget.ui.theme import colors_of
 from napari_nucbudget.ui.train_form import TrainForm
 from napari_nucbudget.ui.train_outcome import TrainOutcome
-from napari_nucbudget.ui.training_process import TrainingProcess, has_model, reports_of
+from napari_nucbudget.ui.training_process import (
+    TrainingProcess,
+    can_go_on,
+    has_model,
+    reports_of,
+)
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -59,9 +64,11 @@ class TrainWidget(QWidget):
         self.session = session = Session.of(napari_viewer)
         self._viewer = session.viewer
         self._plan: TrainingPlan | None = None
+        self._trained: TrainingPlan | None = None
         self._reports: list[EpochReport] = []
         self._record: int | None = None
         self._paused = False
+        self._crashed = False
         self._parent_model = ""
         self._then_train = True
         colors = colors_of(napari_viewer)
@@ -127,7 +134,8 @@ class TrainWidget(QWidget):
         self._later.timeout.connect(self.refresh)
         self.session.project_changed.connect(self._project_changed)
         for signal in (self.session.image_changed, self.session.nuclei_changed, self.form.changed):
-            signal.connect(self._later.start)
+            signal.connect(self._soon)
+        self.session.failed.connect(self._show_error)
         self.train.clicked.connect(lambda: self._write(then_train=True))
         self.copy.clicked.connect(lambda: self._write(then_train=False))
         self.pause.clicked.connect(self._pause)
@@ -156,6 +164,9 @@ class TrainWidget(QWidget):
         return super().event(event)
 
     # -- before training
+
+    def _soon(self, *_: Any) -> None:
+        self._later.start()
 
     def _mark(self, image: int, split: str) -> None:
         self.session.edit(lambda store: store.describe_image(image, split=split))
@@ -254,28 +265,29 @@ class TrainWidget(QWidget):
         return LabelSet(tuple(images), store.classes)
 
     def _written(self, made: tuple[TrainingPlan, RunFolder]) -> None:
-        self._plan, run = made
+        plan, run = made
         if not self._then_train:
             QApplication.clipboard().setText(run.command)
             self.status.setText("The command is in the clipboard; its labels lie in its folder.")
             self._update()
             return
-        self._reports = []
+        self._reports, self._trained = [], plan
         self.outcome.setVisible(False)
         store = self.session.store
         if store is not None and not store.read_only:
             facts = {
-                "task": self._plan.task,
+                "task": plan.task,
                 "parent": self._parent_model,
                 "arguments": list(run.arguments),
-                "settings": dict(self._plan.settings),
-                "images": _images_trained_on(store, self._plan),
+                "settings": dict(plan.settings),
+                "images": _images_trained_on(store, plan),
             }
             self._record = Records(store).start_run(str(run.folder), facts)
         self._train_on(run)
 
     def _train_on(self, run: RunFolder) -> None:
-        self._paused = False
+        self._paused = self._crashed = False
+        self._show_error(None)
         self.process.start(run)
         self.status.setText("Starting…")
         self._update()
@@ -311,10 +323,10 @@ class TrainWidget(QWidget):
             self._train_on(self.process.run)
 
     def _cancel(self) -> None:
-        self._paused = False
+        self._paused = self._crashed = False
         if self.process.running:
             self.process.stop()
-        else:  # paused, or found unfinished
+        else:  # paused, cut off, or found unfinished
             self._ended("stopped")
 
     def _stop_for_now(self) -> None:
@@ -340,10 +352,12 @@ class TrainWidget(QWidget):
             if model is not None:
                 result["weights_sha256"] = load_card(model).weights_sha256
             Records(store).end_run(self._record, state, result)  # type: ignore[arg-type]
-        self._record = None
+        self._crashed = self._paused = how == "failed" and can_go_on(run)
+        if not self._crashed:
+            self._record = None
         if model is not None:
             self.form.add_own(model)
-            self.outcome.show_model(model, self._plan, self._parent_model)
+            self.outcome.show_model(model, self._trained, self._parent_model)
         elif how == "stopped":
             self.status.setText("Cancelled before there were weights to keep.")
         self.refresh()
@@ -354,6 +368,7 @@ class TrainWidget(QWidget):
         """Another project: its last run, if it was cut off, can be continued."""
         self._stop_for_now()
         self._record, self.process.run, self._paused = None, None, False
+        self._trained, self._crashed = None, False
         self.outcome.setVisible(False)
         self.form.offer()
         store = self.session.store
@@ -383,7 +398,7 @@ class TrainWidget(QWidget):
         running, writing = self.process.running, self.job.running
         waiting = self._paused and self.process.run is not None
         ready = self._plan is not None and not self._plan.problem
-        idle = not (running or writing or waiting)
+        idle = not (running or writing or (waiting and not self._crashed))
         read_only = self.session.read_only
         self.train.setEnabled(ready and idle and not read_only)
         self.copy.setEnabled(ready and not writing)

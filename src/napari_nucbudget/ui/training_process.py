@@ -22,7 +22,7 @@ from napari_nucbudget.learn.run_folder import RunFolder
 from napari_nucbudget.models.library import load_card
 from napari_nucbudget.types.training import EpochReport
 
-__all__ = ["LOG", "TrainingProcess", "has_model", "reports_of"]
+__all__ = ["LOG", "TrainingProcess", "can_go_on", "has_model", "reports_of"]
 
 LOG = "reports.jsonl"
 """Reports of all epochs, so that a curve is there again after a restart."""
@@ -51,7 +51,6 @@ class TrainingProcess(QObject):
         self._process: QProcess | None = None
         self._last: deque[str] = deque(maxlen=LINES)
         self._rest = b""
-        self._stopping = False
 
     @property
     def running(self) -> bool:
@@ -65,7 +64,7 @@ class TrainingProcess(QObject):
     def start(self, run: RunFolder) -> None:
         """Train; goes on with a run that was stopped or cut off."""
         self.stop()
-        self.run, self.error, self._stopping, self._rest = run, None, False, b""
+        self.run, self.error, self._rest = run, None, b""
         self._last.clear()
         more = ["--background", "--json"]
         if (run.model / STATE).exists():
@@ -85,10 +84,14 @@ class TrainingProcess(QObject):
 
     def stop(self) -> None:
         """End the process at once; the best weights so far and the state are on disk."""
-        process = self._forget()
+        process = self._process
         if process is not None:
+            process.finished.disconnect(self._finished)
             process.kill()
             process.waitForFinished(KILL_MS)
+            self._read()  # what was said before the end
+            process.finished.connect(self._finished)
+            self._forget()
             process.deleteLater()
             self.ended.emit("stopped")
 
@@ -155,6 +158,11 @@ class TrainingProcess(QObject):
         assert self.run is not None
         kept = " The best weights so far are kept." if has_model(self.run.model) else ""
         return why + kept
+
+
+def can_go_on(run: RunFolder) -> bool:
+    """Whether a run that ended has left the state from which it can be continued."""
+    return (run.model / STATE).is_file()
 
 
 def has_model(folder: Path) -> bool:
