@@ -17,11 +17,11 @@ import pandas as pd
 from napari_nucbudget.infer.evaluate import evaluate_detector, score_record
 from napari_nucbudget.io.label_sets import read_label_set
 from napari_nucbudget.models.library import (
-    shipped_models,
     load_card,
     load_detector,
     model_folder,
     record_scores,
+    shipped_models,
 )
 from napari_nucbudget.types.progress import result_of
 

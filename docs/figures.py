@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from napari_nucbudget.models.library import shipped_models, load_card
+from napari_nucbudget.models.library import load_card, shipped_models
 from napari_nucbudget.types.card import ModelCard, ScoreRecord
 
 README = Path(__file__).resolve().parent.parent / "README.md"

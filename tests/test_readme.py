@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from napari_nucbudget.models.library import shipped_models, load_card
+from napari_nucbudget.models.library import load_card, shipped_models
 from napari_nucbudget.types.card import ModelCard, ScoreRecord
 
 ROOT = Path(__file__).resolve().parent.parent

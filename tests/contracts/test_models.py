@@ -9,10 +9,10 @@ import pytest
 from napari_nucbudget.models.bundle import WEIGHTS_FILE, Detector, sha256_of
 from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.models.library import (
-    shipped_models,
     load_card,
     load_classifier,
     load_detector,
+    shipped_models,
 )
 from napari_nucbudget.types.card import ModelCard
 

@@ -12,7 +12,7 @@ import pytest
 from npe2 import PluginManifest
 
 import napari_nucbudget
-from napari_nucbudget.models.library import shipped_models, load_card
+from napari_nucbudget.models.library import load_card, shipped_models
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = ROOT / "src" / "napari_nucbudget"

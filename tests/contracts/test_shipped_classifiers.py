@@ -9,7 +9,7 @@ import pytest
 from napari_nucbudget.infer.classify import evaluate_classifier
 from napari_nucbudget.infer.evaluate import class_score_record
 from napari_nucbudget.io.label_sets import content_hash, read_label_set
-from napari_nucbudget.models.library import shipped_models, load_card, load_classifier
+from napari_nucbudget.models.library import load_card, load_classifier, shipped_models
 from napari_nucbudget.types.progress import result_of
 
 CARDS = [card for name in shipped_models() if (card := load_card(name)).task == "classification"]
