@@ -169,12 +169,14 @@ def iter_slide(
     path, out = Path(path), Path(out)
     tile_for_memory(settings.max_memory)
     source = open_image(path, mpp=settings.mpp)
-    lock = _lock(out)
     try:
-        slide = prepare(path, source, detector, out, classifier, settings)
-        return (yield from _run(slide, compute or compute_here))
+        lock = _lock(out)
+        try:
+            slide = prepare(path, source, detector, out, classifier, settings)
+            return (yield from _run(slide, compute or compute_here))
+        finally:
+            lock.release()
     finally:
-        lock.release()
         close = getattr(source, "close", None)
         if close is not None:
             close()
