@@ -18,6 +18,7 @@ __all__ = ["TileCache", "TiledLevel"]
 CACHE_BYTES = 64 << 20
 """Neighbouring reads share the tiles under their halos; more than a few rows is no gain."""
 
+
 class TileCache:
     """Decoded tiles, the most recently used ones, up to a number of bytes; for many threads."""
 
