@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
+from napari._app_model import get_app_model
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtGui import QAction
 
 from napari_nucbudget.io.formats import read_points
 from napari_nucbudget.io.label_sets import read_label_set
@@ -16,7 +16,8 @@ from napari_nucbudget.ui.detect_widget import DetectWidget
 from napari_nucbudget.ui.export_widget import ExportWidget
 from napari_nucbudget.ui.workbench import WorkbenchWidget, dock_titles
 
-MENU_TEXT = "Open nucbudget workbench (Nuclei on a budget)"
+COMMAND = "napari-nucbudget.workbench"
+"""What the menus Plugins and Layers > Annotate run."""
 CLASS_KEYS = (Qt.Key.Key_Q, Qt.Key.Key_W, Qt.Key.Key_E)
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 LABELS = 40
@@ -31,8 +32,7 @@ class Person:
         self.canvas = self.window._qt_viewer.canvas.native
         viewer.window.resize(1280, 800)
         viewer.open_sample("napari-nucbudget", "drawn_biopsy")
-        (action, *_) = [a for a in self.window.findChildren(QAction) if a.text() == MENU_TEXT]
-        action.trigger()
+        get_app_model().commands.execute_command(COMMAND)
         self.wait(lambda: self.window.findChildren(ExportWidget))
         self.bench = self.find(WorkbenchWidget)
         self.session = self.bench.session

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from napari._app_model import get_app_model
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QApplication, QDockWidget
 
 from napari_nucbudget.ui.annotate_widget import AnnotateWidget
@@ -12,7 +12,8 @@ from napari_nucbudget.ui.detect_widget import DetectWidget
 from napari_nucbudget.ui.export_widget import ExportWidget
 from napari_nucbudget.ui.workbench import WorkbenchWidget, dock_titles
 
-MENU_TEXT = "Open nucbudget workbench (Nuclei on a budget)"
+COMMAND = "napari-nucbudget.workbench"
+"""What the menus Plugins and Layers > Annotate run."""
 UM = {"scale": (0.5, 0.5), "units": ("um", "um")}
 
 
@@ -24,10 +25,8 @@ def viewer(make_napari_viewer):
 
 
 def choose(viewer, qtbot):
-    """Choose the workbench in napari's menu."""
-    window = viewer.window._qt_window
-    (action, *_) = [a for a in window.findChildren(QAction) if a.text() == MENU_TEXT]
-    action.trigger()
+    """Run what the workbench's entry in napari's menus runs."""
+    get_app_model().commands.execute_command(COMMAND)
     qtbot.waitUntil(lambda: len(found(viewer, ExportWidget)) == 1)
     (workbench,) = found(viewer, WorkbenchWidget)
     return workbench
