@@ -248,12 +248,12 @@ def test_what_does_not_decode_is_listed_and_the_rest_is_there(
     for region in skipped:
         missed[region.slices] = True
     assert missed[hole.slices].all()
-    assert missed.sum() < 4 * hole.area
+    assert missed.sum() <= 4 * hole.area  # and half a tile around it
     assert all("row 3, column 3" in reason for _, reason in result.table.skipped)
     (points,) = read_points(result.table.path)
     expected = detect(open_image(slide), dark)
     kept = expected.select(~missed[tuple(np.floor(expected.yx + 0.5).astype(int).T)])
-    assert 0 < len(expected) - len(kept) < 20
+    assert 10 < len(expected) - len(kept) < 40
     assert abs(len(points.nuclei) - len(kept)) <= 2  # a peak's place is refined over an edge
 
 
@@ -261,7 +261,10 @@ def test_a_slide_that_disappears_midway_is_said_and_what_was_done_stays(
     slide: Path, dark: Detector, tmp_path: Path
 ) -> None:
     path = slide_case.write(tmp_path / "gone.tif", slide_case.draw()[0])
-    steps = iter_slide(path, dark, out=tmp_path / "out")
+    # With a mask nothing was read to find tissue, so that the cache does not hold the slide.
+    mask = save_mask(tmp_path / "mask.png", np.ones((43, 47), np.uint8))
+    settings = SlideSettings(mask=mask)
+    steps = iter_slide(path, dark, out=tmp_path / "out", settings=settings)
     for _ in range(12):
         next(steps)
     content = path.read_bytes()
@@ -270,7 +273,7 @@ def test_a_slide_that_disappears_midway_is_said_and_what_was_done_stays(
         result_of(steps)
     done = len(list((tmp_path / "out" / "parts").iterdir()))
     path.write_bytes(content)
-    assert compute(path, dark, tmp_path / "out").resumed == done > 0
+    assert compute(path, dark, tmp_path / "out", settings=settings).resumed == done > 0
 
 
 def test_no_space_midway_is_said_and_what_was_done_stays(
