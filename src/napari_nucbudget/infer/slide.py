@@ -296,7 +296,7 @@ def _run(slide: PreparedSlide, compute: Compute) -> Generator[SlideProgress, Non
 class _Writer:
     """Writes blocks in a thread of its own, so that the disk is waited for only when it lags."""
 
-    WAITING = 4
+    WAITING = 1
 
     def __init__(self, slide: PreparedSlide) -> None:
         self._run = slide.run
