@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from napari_nucbudget.io.label_sets import read_label_set, write_label_set
@@ -38,12 +39,12 @@ def labels(tmp_path):
     splits = {"a": "train", "b": "train", "c": "train", "d": "test"}
     images = tuple(
         AnnotatedImage(
-            ArraySource(draw(), mpp=0.55, name=name),
+            ArraySource(np.clip(draw() + number, 0, 255).astype(np.uint8), mpp=0.55, name=name),
             Nuclei.from_points(DOTS),
             (Region(0, 0, 110, 110),),
             split=split,
         )
-        for name, split in splits.items()
+        for number, (name, split) in enumerate(splits.items())  # no two have the same pixels
     )
     folder = tmp_path / "discs"
     write_label_set(LabelSet(images, DEFAULT_CLASSES, (Provenance("discs"),)), folder)

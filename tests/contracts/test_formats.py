@@ -65,7 +65,11 @@ def with_pixels(points: PointsFile, name: str) -> PointsFile:
     """What the format needs: a label set holds the image, and no proposal as truth."""
     if not FORMATS[name].folder:
         return points
-    human = replace(points.nuclei, origin=np.full(len(points.nuclei), HUMAN, dtype=object))
+    # Dots of two classes within 0.5 µm contradict one another and lose their classes.
+    yx = points.nuclei.yx.astype(float) * points.mpp
+    apart = np.hypot(*(yx[:, None] - yx[None]).transpose(2, 0, 1)) > 0.6
+    lone = points.nuclei.select((apart | np.eye(len(yx), dtype=bool)).all(axis=1))
+    human = replace(lone, origin=np.full(len(lone), HUMAN, dtype=object))
     source = ArraySource(PIXELS, mpp=points.mpp, name="slide")
     return replace(points, nuclei=human, source=source)
 

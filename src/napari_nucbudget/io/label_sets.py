@@ -7,6 +7,7 @@ import json
 import logging
 import secrets
 import shutil
+from csv import QUOTE_NONNUMERIC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -345,7 +346,7 @@ def _write_files(labels: LabelSet, facts: dict[str, Any], folder: Path) -> None:
             {"image": i.name, "patient": i.patient, "tissue": i.tissue, "split": i.split}
             for i in labels
         ]
-    ).to_csv(folder / "images.csv", index=False)
+    ).to_csv(folder / "images.csv", index=False, quoting=QUOTE_NONNUMERIC)
     rows = []
     for image in labels:
         pixels = image.source.read(Region.whole(image.source.shape))
@@ -353,4 +354,5 @@ def _write_files(labels: LabelSet, facts: dict[str, Any], folder: Path) -> None:
         frame = image.nuclei.to_frame()
         rows.append(frame.assign(image=image.name, split=image.split))
     table = pd.concat(rows)[["image", "x", "y", "label", "split"]]
-    table.to_csv(folder / "points.csv", index=False)
+    # A bare carriage return in a name ends a line for readers, though not for the writer.
+    table.to_csv(folder / "points.csv", index=False, quoting=QUOTE_NONNUMERIC)

@@ -27,7 +27,7 @@ FINE_TUNE_DETECTOR: dict[str, Any] = {
 come out half are the parent's (docs/training.md)."""
 
 CLASSIFIER: dict[str, dict[str, Any]] = {
-    "descriptors": {"steps": 400, "batch_size": 40, "learning_rate": 0.05, "ema": 0.5},
+    "descriptors": {"steps": 400, "batch_size": 40, "learning_rate": 0.05},
     "supervised": {"steps": 600, "batch_size": 40, "learning_rate": 1e-3},
     "fine-tune": {"steps": 300, "batch_size": 40, "learning_rate": 1e-4},
     "gamma-ladder": {"steps": 1_000, "batch_size": 40, "learning_rate": 2e-3},
