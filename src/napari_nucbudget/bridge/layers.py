@@ -45,7 +45,7 @@ POINT_STYLE: dict[str, Any] = {
 MAX_ANISOTROPY = 1.05
 
 
-def image_source(layer: Any, *, mpp: float | None = None) -> ImageSource:
+def image_source(layer: Any, *, mpp: float | None = None, name: str | None = None) -> ImageSource:
     """What inference sees of a napari image layer; its pixels are read when asked for.
 
     RGB and RGBA, channels first or last, 8 bit, 16 bit or floats from 0 to 1,
@@ -56,6 +56,8 @@ def image_source(layer: Any, *, mpp: float | None = None) -> ImageSource:
     layer : napari.layers.Image
     mpp : float, optional
         µm per level-0 pixel; default what the layer's scale and units say.
+    name : str, optional
+        Default the layer's, which a user may change at will.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def image_source(layer: Any, *, mpp: float | None = None) -> ImageSource:
     channel_first = _channel_first(layer, tuple(levels[0].shape))
     if mpp is None:
         mpp = pixel_size(layer)
-    return ArraySource(levels, mpp=mpp, name=layer.name, channel_first=channel_first)
+    return ArraySource(levels, mpp=mpp, name=name or layer.name, channel_first=channel_first)
 
 
 def _channel_first(layer: Any, shape: tuple[int, ...]) -> bool:

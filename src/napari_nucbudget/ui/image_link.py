@@ -169,7 +169,7 @@ def open_pixels(
         Where neither is there.
     """
     if layer is not None:
-        return image_source(layer, mpp=image.mpp or _pixel_size(layer))
+        return image_source(layer, mpp=image.mpp or _pixel_size(layer), name=image.name)
     if store is None:
         raise ProjectError("No project is open: open or start one first.")
     from napari_nucbudget.io.images import open_image
