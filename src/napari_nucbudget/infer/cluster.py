@@ -15,10 +15,11 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_nucbudget.errors import ConfigError, DeviceError, ImageError, ModelError
 from napari_nucbudget.infer.slide import Compute, PreparedSlide
@@ -32,9 +33,6 @@ from napari_nucbudget.infer.slide_plan import Block
 from napari_nucbudget.io.images import open_image
 from napari_nucbudget.io.slides import slide_fingerprint
 from napari_nucbudget.models.library import load_classifier, load_detector
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 __all__ = ["BlockJob", "compute_block", "compute_on", "connected"]
 
@@ -63,7 +61,7 @@ class BlockJob:
 
 
 @contextmanager
-def connected(scheduler: str | None = None, *, local: int | None = None) -> Iterator[Client]:
+def connected(scheduler: str | None = None, *, local: int | None = None) -> Iterator[Any]:
     """A client of the scheduler at an address, or of so many worker processes on this machine.
 
     Raises
@@ -76,25 +74,20 @@ def connected(scheduler: str | None = None, *, local: int | None = None) -> Iter
             "Say where to compute: --scheduler ADDRESS of a running dask scheduler, or --local N "
             "worker processes on this machine."
         )
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError as error:
-        raise ConfigError(
-            'Clusters need dask.distributed: pip install "napari-nucbudget[cluster]".'
-        ) from error
+    distributed = _distributed()
     if local is not None:
         if local < 1:
             raise ConfigError(f"At least one worker is needed, got {local}.")
         with (
-            LocalCluster(
+            distributed.LocalCluster(
                 n_workers=local, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR"
             ) as cluster,
-            Client(cluster) as client,
+            distributed.Client(cluster) as client,
         ):
             yield client
         return
     try:
-        client = Client(scheduler, timeout=CONNECT_S)
+        client = distributed.Client(scheduler, timeout=CONNECT_S)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"No dask scheduler answers at {scheduler} ({error}). Start one with "
@@ -105,7 +98,7 @@ def connected(scheduler: str | None = None, *, local: int | None = None) -> Iter
 
 
 def compute_on(
-    client: Client,
+    client: Any,
     *,
     model: str,
     classifier: str | None = None,
@@ -211,13 +204,27 @@ def _same_everywhere(model: str) -> str:
     return str(Path(model).resolve()) if os.sep in model or Path(model).is_dir() else model
 
 
-def _in_any_order(
-    client: Client, job: BlockJob, blocks: list[Block]
-) -> Generator[TileDone | BlockResult, None, None]:
-    from distributed import as_completed
-    from distributed.comm import CommClosedError
-    from distributed.scheduler import KilledWorker
+def _distributed() -> Any:
+    """dask.distributed, which has no types.
 
+    Raises
+    ------
+    ConfigError
+        Where it is not installed.
+    """
+    try:
+        return import_module("distributed")
+    except ImportError as error:
+        raise ConfigError(
+            'Clusters need dask.distributed: pip install "napari-nucbudget[cluster]".'
+        ) from error
+
+
+def _in_any_order(
+    client: Any, job: BlockJob, blocks: list[Block]
+) -> Generator[TileDone | BlockResult, None, None]:
+    distributed = _distributed()
+    closed = import_module("distributed.comm").CommClosedError
     area = {block.number: block.area for block in blocks}
     left = iter(blocks)
 
@@ -226,7 +233,7 @@ def _in_any_order(
 
     threads = sum(client.nthreads().values())
     first = [submit(block) for block in islice(left, max(1, TASKS_PER_THREAD * threads))]
-    running = as_completed(first)
+    running = distributed.as_completed(first)
     try:
         for future in running:
             result: BlockResult = future.result()
@@ -236,12 +243,12 @@ def _in_any_order(
                 running.add(submit(following))
             yield TileDone(area[result.number])
             yield result
-    except KilledWorker as error:
+    except distributed.KilledWorker as error:
         raise DeviceError(
             f"Several workers died over the same part of {job.path}, probably for want of memory. "
             "What is done is kept: give the workers more memory, and the same command again."
         ) from error
-    except (CommClosedError, CancelledError, TimeoutError) as error:
+    except (closed, CancelledError, TimeoutError) as error:
         raise DeviceError(
             f"The scheduler is gone ({type(error).__name__}). What is done is kept: start it, and "
             "give the same command again."
