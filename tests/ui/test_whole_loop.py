@@ -52,8 +52,8 @@ class Person:
     def go_to(self, word):
         """F5 shows the first dock, F6 the second ..."""
         key = Qt.Key(Qt.Key.Key_F5.value + list(dock_titles()).index(word))
-        self.window.activateWindow()
-        self.qtbot.waitActive(self.window)
+        with self.qtbot.waitActive(self.window):
+            self.window.activateWindow()
         self.qtbot.keyClick(self.window, key)
 
     def press(self, key, modifier=Qt.KeyboardModifier.NoModifier):

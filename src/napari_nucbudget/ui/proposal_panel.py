@@ -134,7 +134,9 @@ class ProposalPanel(QGroupBox):
         store, image, current = self._session.store, self._session.image, self.walk.current
         if notes is None or current is None or image is None or not self.go_on.isChecked():
             return
-        if store is None or not any(current in note.nuclei.get(image, ()) for note in notes):
+        # Where many are answered at once, the person still looks at them: the camera stays.
+        alone = [note.nuclei[image] for note in notes if len(note.nuclei.get(image, ())) == 1]
+        if store is None or not any(current in ids for ids in alone):
             return
         if not len(store.nuclei(image, which="proposed", ids=np.array([current]))):
             self._soon.start(0)
