@@ -11,6 +11,7 @@ import argparse
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 # Neither settings nor projects of the person who runs this are used or changed.
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="nucbudget-")
@@ -74,8 +75,8 @@ def labelled(viewer: Viewer, bench: WorkbenchWidget) -> None:
     """Goes through proposals; what lies on no nucleus of the truth is rejected."""
     (truth,) = read_points(sample_path("drawn_biopsy.truth.csv"))
     tree = cKDTree(truth.nuclei.yx)
-    session = bench.session
-    dock = bench.show_dock("Annotate")
+    session: Any = bench.session
+    dock: Any = bench.show_dock("Annotate")
     given = [0] * len(KEYS)
     press(viewer, Qt.Key.Key_N)
     while min(given) < LABELS // len(KEYS):

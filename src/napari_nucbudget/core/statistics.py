@@ -166,5 +166,5 @@ class _Nearest:
             found[~member], _ = tree.query(points[~member])
         if member.sum() > 1:
             pair, _ = tree.query(points[member], k=2)
-            found[member] = pair[:, 1]
+            found[member] = np.asarray(pair)[:, 1]
         return found

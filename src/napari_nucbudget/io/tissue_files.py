@@ -69,7 +69,8 @@ def _plane(path: Path) -> NDArray[np.bool_]:
     except (OSError, ValueError, SyntaxError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{path} cannot be read: {reason}.") from error
-    return (pixels != 0).any(axis=2) if pixels.ndim == 3 else pixels != 0
+    mask: NDArray[np.bool_] = (pixels != 0).any(axis=2) if pixels.ndim == 3 else pixels != 0
+    return mask
 
 
 def _coloured(picture: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -77,7 +77,7 @@ class ErrorWalk:
 
     def _look_at(self, found: Finding) -> None:
         session = self._session
-        layer = session.layer_of(self._images[found.image])
+        layer: Any = session.layer_of(self._images[found.image])
         if layer is None:
             return
         if layer is not session.current:

@@ -282,7 +282,8 @@ class ExportPanel(QWidget):
         """How many nuclei there are, and what of them the format leaves out."""
         store, images = self._store(), self._images()
         kind = FORMATS[self._format]
-        count, lost = 0, {}
+        count = 0
+        lost: dict[str, Any] = {}
         for image in images:
             points = project_points(
                 store, image, which=self._which, ids=self._ids(), reading=self._session.reading

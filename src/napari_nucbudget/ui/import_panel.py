@@ -224,7 +224,8 @@ class ImportPanel(QWidget):
         running = self.job.running
         self.read.setEnabled(bool(self.path.text().strip()) and not running)
         chosen = [box.currentData() for box in self.targets]
-        told, beyond = [], 0
+        told: list[str] = []
+        beyond = 0
         for each, image in zip(self._points, chosen, strict=False):
             if store is not None and image is not None:
                 told += misfits(store, each, image)
