@@ -55,7 +55,7 @@ def opened() -> tuple[Viewer, WorkbenchWidget]:
     viewer.open_sample(PLUGIN, "drawn_biopsy")
     _, bench = viewer.window.add_plugin_dock_widget(PLUGIN, TITLE)
     QTest.qWait(1500)
-    bench.session.close_project()
+    bench.session.set_annotator("Ann")
     save(viewer, "tutorial_open.png")
     return viewer, bench
 
@@ -67,7 +67,6 @@ def detected(viewer: Viewer, bench: WorkbenchWidget) -> None:
     wait_for(lambda: not dock.job.running)
     click(dock.kept.keep)
     wait_for(lambda: bench.session.store is not None and not dock.typing_job.running)
-    bench.session.set_annotator("Ann")
     save(viewer, "tutorial_detect.png")
 
 

@@ -72,8 +72,8 @@ class WorkbenchWidget(QWidget):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
-        self._given = napari_viewer
         self.session = session = Session.of(napari_viewer)
+        self._viewer = session.viewer
         self._titles = dock_titles()
         self._step = Step("")
         self.line = QLabel()
@@ -104,7 +104,7 @@ class WorkbenchWidget(QWidget):
             session.annotator_changed,
         ):
             signal.connect(self._start_soon)
-        session.viewer.events.theme.connect(self._apply_theme)
+        self._viewer.events.theme.connect(self._apply_theme)
         session.join(self)
         self._apply_theme()
         self.refresh()
@@ -177,7 +177,7 @@ class WorkbenchWidget(QWidget):
         dock = self._dock(word)
         dock.show()
         dock.raise_()
-        inner = _inner(self._given, self._titles[word])
+        inner = _inner(self._viewer, self._titles[word])
         assert inner is not None
         for control in inner.findChildren(QWidget):
             tabbed = control.focusPolicy() & Qt.FocusPolicy.TabFocus
@@ -188,12 +188,12 @@ class WorkbenchWidget(QWidget):
 
     def _dock(self, word: str) -> QDockWidget:
         title = self._titles[word]
-        inner = _inner(self._given, title)
+        inner = _inner(self._viewer, title)
         if inner is None:
-            inner = _make(title, self._given)
+            inner = _make(title, self._viewer)
             # The name that napari's menu gives it, so that the menu shows and hides this one.
             name = f"{title} ({DISPLAY})"
-            self._given.window.add_dock_widget(inner, name=name, area="right", tabify=True)
+            self._viewer.window.add_dock_widget(inner, name=name, area="right", tabify=True)
         dock = _dock_of(inner)
         assert dock is not None
         dock.setWindowTitle(word)  # short enough for a tab
@@ -209,7 +209,7 @@ class WorkbenchWidget(QWidget):
                 self._shortcuts.append(shortcut)
 
     def _apply_theme(self, event: Any = None) -> None:
-        self.line.setStyleSheet(f"color: {colors_of(self.session.viewer).text};")
+        self.line.setStyleSheet(f"color: {colors_of(self._viewer).text};")
 
 
 def _key(place: int) -> str:
