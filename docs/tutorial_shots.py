@@ -91,8 +91,6 @@ def labelled(viewer: Viewer, bench: WorkbenchWidget) -> None:
         if not len(session.store.proposals(session.image)):
             raise SystemExit(f"The proposals on screen were too few: {given} labels.")
     save(viewer, "tutorial_annotate.png")
-    viewer.scene.camera.center = searched  # the last answer lies at the border of what was searched
-    QTest.qWait(300)
     press(viewer, Qt.Key.Key_K, Qt.KeyboardModifier.ShiftModifier)
     dock.tabs.setCurrentWidget(dock.fields)
     click(dock.fields.declare_view)
