@@ -48,8 +48,9 @@ __all__ = [
 ]
 
 MAX_MEMORY = 4 * GIB
-READERS = 4
-"""Threads that decode, and as many that find peaks; a processor needs but one of each."""
+READERS = 16
+"""At most so many threads that decode and rescale, and as many that find peaks. The network on a
+processor needs one of each; on a GPU it waits for them, however many there are."""
 TILE_BYTES = 16
 """A tile that waits takes so many bytes a pixel, floats of three channels and what resampling
 keeps beside them."""
