@@ -149,7 +149,7 @@ def test_stopped_after_any_block_it_ends_with_the_same_bytes(
 ) -> None:
     whole = compute(slide, dark, tmp_path / "whole")
     tiles = len(dark.seen)
-    for stop in (1, 7, 20):
+    for stop in (1, 7, 45):
         out = tmp_path / str(stop)
         steps = iter_slide(slide, dark, out=out)
         for _ in range(stop):
@@ -157,10 +157,10 @@ def test_stopped_after_any_block_it_ends_with_the_same_bytes(
         steps.close()
         assert not (out / "nuclei.parquet").exists()
     dark.seen.clear()
-    again = compute(slide, dark, tmp_path / "20")
+    again = compute(slide, dark, tmp_path / "45")
     assert again.resumed > 0
     assert len(dark.seen) < tiles
-    for stop in (1, 7, 20):
+    for stop in (1, 7, 45):
         compute(slide, dark, tmp_path / str(stop))
         table = (tmp_path / str(stop) / "nuclei.parquet").read_bytes()
         assert table == whole.table.path.read_bytes()
@@ -223,7 +223,7 @@ def test_a_part_that_a_power_cut_damaged_is_computed_again(
 ) -> None:
     out = tmp_path / "out"
     steps = iter_slide(slide, dark, out=out)
-    for _ in range(30):
+    for _ in range(45):
         next(steps)
     steps.close()
     parts = sorted((out / "parts").iterdir())

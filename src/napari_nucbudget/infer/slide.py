@@ -247,11 +247,12 @@ def compute_here(
     """Compute blocks with the threads of this process, within the memory that is allowed."""
     side = slide.tile + 2 * slide.model.rule.halo
     spare = slide.settings.max_memory // 16
-    ahead = max(1, min(2 * READERS, spare // (side * side * TILE_BYTES)))
+    readers = min(READERS, os.cpu_count() or 1)
+    ahead = max(1, min(2 * readers, spare // (side * side * TILE_BYTES)))
     yield from compute_blocks(
         slide.model,
         blocks,
-        readers=min(READERS, os.cpu_count() or 1),
+        readers=readers,
         ahead=ahead,
         scores=slide.settings.scores,
     )

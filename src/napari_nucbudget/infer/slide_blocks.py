@@ -127,8 +127,7 @@ def compute_blocks(
     readers : int
         Threads that read and decode, and as many that find peaks.
     ahead : int
-        Tiles that wait in memory for the network, about 13 MB each, and maps that wait for
-        their peaks to be found, 4 MB each.
+        Tiles that wait in memory for the network, about 13 MB each.
     scores : bool
         Also give the maps of scores.
 
@@ -162,7 +161,7 @@ def compute_blocks(
                 proximity = _proximity(model.detector, pixels, piece)
                 opened.peaks.append(seeking.submit(_peaks, model, proximity, piece, opened))
                 maps.append(opened.peaks[-1])
-                while len(maps) > ahead:  # a GPU is faster than who finds the peaks
+                while len(maps) > readers:  # a GPU is faster than who finds the peaks
                     maps.popleft().result()
             yield TileDone(done)
             if last:
