@@ -16,7 +16,6 @@ from pathlib import Path
 
 # Settings persist: the screenshots must neither use nor change a person's own.
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(prefix="napari-")) / "settings.yaml")
-os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="projects-")
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="nucbudget-")
 
 from napari import Viewer
@@ -131,6 +130,8 @@ def labelled_sample(sample: str, model: str) -> Viewer:
     from napari_nucbudget.types.image import Region
     from napari_nucbudget.ui.session import Session
 
+    # the docks before this one left proposals in the sample's project
+    os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="nucbudget-")
     viewer = Viewer(show=True)
     viewer.window.resize(*SIZE)
     viewer.open_sample("napari-nucbudget", sample)

@@ -77,6 +77,7 @@ def labelled(viewer: Viewer, bench: WorkbenchWidget) -> None:
     session: Any = bench.session
     dock: Any = bench.show_dock("Annotate")
     given = [0] * len(KEYS)
+    searched = viewer.scene.camera.center
     press(viewer, Qt.Key.Key_N)
     while min(given) < LABELS // len(KEYS):
         walk = dock.proposals.walk
@@ -91,6 +92,8 @@ def labelled(viewer: Viewer, bench: WorkbenchWidget) -> None:
         if not len(session.store.proposals(session.image)):
             raise SystemExit(f"The proposals on screen were too few: {given} labels.")
     save(viewer, "tutorial_annotate.png")
+    # going through proposals moved it beyond what was searched
+    viewer.scene.camera.center = searched
     press(viewer, Qt.Key.Key_K, Qt.KeyboardModifier.ShiftModifier)
     dock.tabs.setCurrentWidget(dock.fields)
     click(dock.fields.declare_view)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from napari_nucbudget.cli.slide_output import bytes_of, folders_of, time_in_words
+from napari_nucbudget.cli.slide_output import bytes_of, folders_of
 from napari_nucbudget.errors import ConfigError, OutputError
 from napari_nucbudget.infer.slide import iter_slide
 from napari_nucbudget.infer.slide_summary import summarize
@@ -119,10 +119,6 @@ def test_sizes_are_read_as_they_are_written(text: str, size: int) -> None:
 def test_a_size_in_other_words_is_refused() -> None:
     with pytest.raises(ConfigError, match="4GiB or 900MB, got 'much'"):
         bytes_of("much")
-
-
-def test_durations_are_said_as_people_say_them() -> None:
-    assert [time_in_words(s) for s in (12, 1000, 9000)] == ["12 s", "17 min", "2.5 h"]
 
 
 def test_a_cluster_needs_a_place_to_compute(run: Any, slide: Path, tmp_path: Path) -> None:

@@ -108,6 +108,14 @@ def test_fat_within_tissue_is_tissue() -> None:
     assert agreement(tissue_mask(rgb, mpp=MPP), square()) > 0.95
 
 
+def test_a_small_piece_of_glass_at_the_border_is_no_hole_in_tissue() -> None:
+    rgb = slide(60)
+    painted(rgb, np.s_[:, 7:], EOSIN)  # 7 x 60 squares of 8 µm are 0.027 mm² of glass
+    found = tissue_mask(rgb, mpp=MPP)
+    assert not found[:, :5].any()
+    assert found[:, 9:].all()
+
+
 def test_a_dark_fold_is_tissue() -> None:
     rgb = with_tissue()
     painted(rgb, np.s_[140:150, 100:300], (72, 36, 92))

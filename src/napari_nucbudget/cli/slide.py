@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, Model
-from napari_nucbudget.cli.slide_output import bytes_of, finish, folders_of, follow, time_in_words
+from napari_nucbudget.cli.slide_output import bytes_of, finish, folders_of, follow
 from napari_nucbudget.errors import NucbudgetError
+from napari_nucbudget.types.progress import time_in_words
 
 __all__ = [
     "Classify",

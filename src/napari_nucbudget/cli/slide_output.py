@@ -11,8 +11,9 @@ from typing import Any
 import typer
 
 from napari_nucbudget.errors import ConfigError, OutputError
+from napari_nucbudget.types.progress import time_in_words
 
-__all__ = ["bytes_of", "finish", "folders_of", "follow", "time_in_words"]
+__all__ = ["bytes_of", "finish", "folders_of", "follow"]
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
 TITLE_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr")
@@ -59,15 +60,6 @@ def _title(path: Path) -> str:
         if name.lower().endswith(suffix) and len(name) > len(suffix):
             return name[: -len(suffix)]
     return path.stem
-
-
-def time_in_words(seconds: float) -> str:
-    """A duration as one says it, at the accuracy that an estimate has."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def follow(steps: Generator[Any, None, Any], title: str) -> Any:

@@ -250,7 +250,8 @@ def _tidied(
     mask = ~_grown(~_grown(np.pad(mask, reach, mode="edge"), reach), reach)
     mask = mask[reach:-reach, reach:-reach] & ~near
     tissue = _without_small(mask, SMALLEST_MM2 / (um * 1e-3) ** 2)
-    return ~_without_small(~tissue, LARGEST_HOLE_MM2 / (um * 1e-3) ** 2) & ~near
+    largest_hole = LARGEST_HOLE_MM2 / (um * 1e-3) ** 2
+    return ~_without_small(~tissue, largest_hole, border=True) & ~near
 
 
 def _grown(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
@@ -266,12 +267,20 @@ def _grown(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     return wide
 
 
-def _without_small(mask: NDArray[np.bool_], smallest: float) -> NDArray[np.bool_]:
-    """Without the connected parts of fewer than `smallest` squares."""
+def _without_small(
+    mask: NDArray[np.bool_], smallest: float, *, border: bool = False
+) -> NDArray[np.bool_]:
+    """Without the connected parts of fewer than `smallest` squares.
+
+    With `border`, parts that touch the border stay, since they go on beyond it.
+    """
     labels, count = ndimage.label(mask)
     if not count:
         return mask
     large = np.bincount(labels.ravel(), minlength=count + 1) >= smallest
+    if border:
+        edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
+        large[np.concatenate(edges)] = True
     large[0] = False
     kept: NDArray[np.bool_] = large[labels]
     return kept

@@ -7,7 +7,6 @@ import os
 import platform
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,10 @@ from napari_nucbudget.infer.slide_blocks import (
     compute_blocks,
 )
 from napari_nucbudget.infer.slide_plan import GIB, Block, plan_blocks, tile_for_memory
+from napari_nucbudget.infer.slide_writer import Pace, SlideWriter
 from napari_nucbudget.infer.tile_peaks import check_threshold
 from napari_nucbudget.io.images import open_image
 from napari_nucbudget.io.slide_runs import TISSUE_FILE, FinalTable, SlideRunFolder
-from napari_nucbudget.io.slide_scores import ScoreFile
 from napari_nucbudget.io.slides import slide_fingerprint
 from napari_nucbudget.io.tissue_files import read_mask, write_mask
 from napari_nucbudget.models.bundle import Detector
@@ -272,8 +271,10 @@ def _run(slide: PreparedSlide, compute: Compute) -> Generator[SlideProgress, Non
         before = total - sum(block.area for block in missing)
         found = sum(ready.values())
         yield SlideProgress(before, total, found, None, resumed)
-        pace = _Pace(before, total)
-        with _Writer(slide) as writer:
+        pace = Pace(before, total)
+        with SlideWriter(
+            slide.run, slide.blocks, slide.model.grid, scores=slide.settings.scores
+        ) as writer:
             results = compute(slide, missing)
             try:
                 for event in results:
@@ -293,59 +294,6 @@ def _run(slide: PreparedSlide, compute: Compute) -> Generator[SlideProgress, Non
     seconds = time.monotonic() - started
     mpp = slide.model.mpp
     return SlideResult(slide.path, slide.run.path, table, mpp, area, seconds, resumed)
-
-
-class _Writer:
-    """Writes blocks in a thread of its own, so that the disk is waited for only when it lags."""
-
-    WAITING = 1
-
-    def __init__(self, slide: PreparedSlide) -> None:
-        self._run = slide.run
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="slide-write")
-        self._pending: list[Future[None]] = []
-        self._scores: ScoreFile | None = None
-        if slide.settings.scores:
-            grid = slide.model.grid
-            self._scores = ScoreFile.open(slide.run.path, grid.shape, step=grid.step)
-        self._cores = {block.number: block.core for block in slide.blocks}
-
-    def put(self, result: BlockResult) -> None:
-        self._pending.append(self._pool.submit(self._write, result))
-        while self._pending and (self._pending[0].done() or len(self._pending) > self.WAITING):
-            self._pending.pop(0).result()
-
-    def _write(self, result: BlockResult) -> None:
-        if self._scores is not None and result.scores is not None:
-            self._scores.write(self._cores[result.number], result.scores)
-        self._run.write_part(result.number, result.nuclei, result.skipped)
-
-    def __enter__(self) -> _Writer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """What was computed is written also after a stop; then the first error is raised."""
-        self._pool.shutdown(wait=True)
-        for pending in self._pending:
-            pending.result()
-
-
-class _Pace:
-    """How long the rest will take, by what this run has done so far."""
-
-    def __init__(self, before: int, total: int) -> None:
-        self.done = self._before = before
-        self._total = total
-        self._started = time.monotonic()
-
-    def add(self, area: int) -> None:
-        self.done += area
-
-    def seconds_left(self) -> float | None:
-        mine = self.done - self._before
-        if not mine:
-            return None
-        return (time.monotonic() - self._started) / mine * (self._total - self.done)
 
 
 def _settings(model: SlideModel, settings: SlideSettings) -> dict[str, Any]:

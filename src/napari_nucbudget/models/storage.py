@@ -69,7 +69,7 @@ def write_model(
     if (folder / CARD_FILE).exists() and not overwrite:
         raise OutputError(f"{folder} holds a model already; choose another folder.")
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    data = to_bytes(state, metadata={"name": card.name})
+    data = to_bytes(state)  # no name in it: equal weights have equal hashes
     card = card.model_copy(update={"weights_sha256": hashlib.sha256(data).hexdigest()})
     write_atomically(folder / WEIGHTS_FILE, data)
     write_atomically(folder / CARD_FILE, card.to_json().encode())

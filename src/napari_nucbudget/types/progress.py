@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-__all__ = ["Progress", "result_of"]
+__all__ = ["Progress", "result_of", "time_in_words"]
 
 Result = TypeVar("Result")
 
@@ -33,3 +33,14 @@ def result_of(steps: Generator[Any, None, Result]) -> Result:
         except StopIteration as end:
             result: Result = end.value
             return result
+
+
+def time_in_words(seconds: float) -> str:
+    """A duration as one says it: ``4.1 s``, ``12 s``, ``17 min``, ``2.5 h``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_nucbudget.project import Records
+from napari_nucbudget.types.progress import time_in_words
 from napari_nucbudget.ui.class_panel import ClassPanel
 from napari_nucbudget.ui.column import Column
 from napari_nucbudget.ui.field_panel import FieldPanel
@@ -150,13 +151,10 @@ class AnnotateWidget(QWidget):
             seconds = person.seconds
             if person.annotator == store.annotator:
                 seconds += self.session.clock.seconds
-            lines.append(f"{person.annotator}: {person.labels:,} labels in {_duration(seconds)}")
+            lines.append(
+                f"{person.annotator}: {person.labels:,} labels in {time_in_words(seconds)}"
+            )
         self.spent.setText("<br>".join(lines))
 
     def _apply_theme(self, event: Any = None) -> None:
         self.project.set_colors(colors_of(self._viewer))
-
-
-def _duration(seconds: float) -> str:
-    minutes = seconds / 60
-    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min"

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -134,20 +133,13 @@ class CheckWidget(QWidget):
             *(self.scores, self.warnings, self.curve, self.types, self.confusion),
             *(self.errors_title, self.kind, self.previous, self.next, self.found),
         )
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        for part in (
-            *(form, buttons, self.bar, self.error, self.scores, self.curve, self.types),
-            *(self.confusion, self.errors_title, walk, self.found, self.warnings),
-        ):
-            if isinstance(part, QWidget):
-                column.addWidget(part)
-            else:
-                column.addLayout(part)
-        column.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(Column(inside))
+        Column.fill(
+            self,
+            (
+                *(form, buttons, self.bar, self.error, self.scores, self.curve, self.types),
+                *(self.confusion, self.errors_title, walk, self.found, self.warnings),
+            ),
+        )
 
     def _connect(self) -> None:
         self.check.clicked.connect(self._start)

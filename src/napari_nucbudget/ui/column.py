@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QWidget
+from qtpy.QtWidgets import QFrame, QLayout, QScrollArea, QVBoxLayout, QWidget
 
 __all__ = ["Column"]
 
@@ -17,6 +19,21 @@ class Column(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    @classmethod
+    def fill(cls, dock: QWidget, parts: Iterable[QWidget | QLayout]) -> None:
+        """Give a dock a body of these parts from top to bottom; what room is left stays below."""
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        for part in parts:
+            if isinstance(part, QWidget):
+                column.addWidget(part)
+            else:
+                column.addLayout(part)
+        column.addStretch(1)
+        layout = QVBoxLayout(dock)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(cls(inside))
 
     def minimumSizeHint(self) -> QSize:
         bar = self.verticalScrollBar().sizeHint().width()

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -22,7 +21,7 @@ from napari_nucbudget.errors import NucbudgetError
 from napari_nucbudget.infer.propose import Proposals, iter_propose
 from napari_nucbudget.infer.typed import iter_type_above, typed_as, untyped
 from napari_nucbudget.types.nuclei import Nuclei
-from napari_nucbudget.types.progress import Progress
+from napari_nucbudget.types.progress import Progress, time_in_words
 from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.column import Column
 from napari_nucbudget.ui.detect_form import DetectForm, DetectRequest
@@ -113,17 +112,18 @@ class DetectWidget(QWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.detect, 1)
         buttons.addWidget(self.cancel)
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        for part in (self.form, buttons, self.bar, self.status, self.error, self.result, self.kept):
-            if isinstance(part, QWidget):
-                column.addWidget(part)
-            else:
-                column.addLayout(part)
-        column.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(Column(inside))
+        Column.fill(
+            self,
+            (
+                self.form,
+                buttons,
+                self.bar,
+                self.status,
+                self.error,
+                self.result,
+                self.kept,
+            ),
+        )
 
     def _connect(self) -> None:
         self.detect.clicked.connect(self._start)
@@ -201,7 +201,7 @@ class DetectWidget(QWidget):
             self.status.setText(progress.message)
             return
         left = (now - self._started) * (1 / progress.fraction - 1)
-        self.status.setText(f"{progress.found:,} nuclei so far, {_duration(left)} left")
+        self.status.setText(f"{progress.found:,} nuclei so far, {time_in_words(left)} left")
 
     def _finish(self, proposals: Proposals) -> None:
         assert self._request is not None
@@ -211,7 +211,7 @@ class DetectWidget(QWidget):
         self.result.setTitle(f"Result in {self._request.image.name}")
         device = proposals.detector.device
         seconds = time.monotonic() - self._started
-        text = f"Done in {_duration(seconds)} on {device}."
+        text = f"Done in {time_in_words(seconds)} on {device}."
         if proposals.score_map is None:
             text += " The region is too large to keep its map: the minimum distance is fixed."
         self.status.setText(text)
@@ -379,11 +379,3 @@ def _typing(
 def _at_distance(proposals: Proposals, um: float) -> Generator[Progress, None, Proposals]:
     yield Progress(0, 1)
     return proposals.at_distance(um)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -33,6 +33,7 @@ class TrainForm(QWidget):
         self._session = session
         self._catalogue = catalogue
         self._own: list[Path] = []
+        self._offered = ""
         self.what = QComboBox()
         self.what.addItems(list(TASKS))
         self.what.setToolTip(
@@ -93,6 +94,7 @@ class TrainForm(QWidget):
         """Offer the models for the task as they are now, the one in use chosen."""
         self._catalogue.refresh()
         chosen, ladder = self.parent_model, self.start.currentText() == LADDER
+        before = (self._offered, chosen, ladder)
         self.start.blockSignals(True)
         self.start.clear()
         for name in self._catalogue.names(self.task):
@@ -110,7 +112,11 @@ class TrainForm(QWidget):
                 self.start.setCurrentIndex(at)
                 break
         self.start.blockSignals(False)
-        self._default_steps()
+        self._offered = self.task
+        if (self.task, self.parent_model, self.start.currentText() == LADDER) == before:
+            self.changed.emit()  # the steps that were typed still fit
+        else:
+            self._default_steps()
 
     def _in_use(self) -> str:
         """The model that was applied last."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -24,12 +22,11 @@ from napari_nucbudget.learn.run_folder import (
     RunFolder,
     TrainingPlan,
     plan_training,
-    write_run,
 )
 from napari_nucbudget.models.library import load_card
 from napari_nucbudget.project import ProjectStore, Records
-from napari_nucbudget.types.labels import AnnotatedImage, LabelSet
-from napari_nucbudget.types.progress import Progress
+from napari_nucbudget.types.labels import LabelSet
+from napari_nucbudget.types.progress import time_in_words
 from napari_nucbudget.types.training import EpochReport
 from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.column import Column
@@ -40,6 +37,12 @@ from napari_nucbudget.ui.split_table import SplitRow, SplitTable
 from napari_nucbudget.ui.theme import colors_of
 from napari_nucbudget.ui.train_form import TrainForm
 from napari_nucbudget.ui.train_outcome import TrainOutcome
+from napari_nucbudget.ui.training_labels import (
+    images_trained_on,
+    new_run_folder,
+    unlabelled_of,
+    written_run,
+)
 from napari_nucbudget.ui.training_process import (
     TrainingProcess,
     can_go_on,
@@ -113,20 +116,13 @@ class TrainWidget(QWidget):
         second.addWidget(self.copy, 1)
         second.addWidget(self.pause)
         second.addWidget(self.cancel)
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        for part in (
-            *(self.form, self.split, self.told, self.problem, first, second, self.bar),
-            *(self.status, self.error, self.loss, self.score, self.outcome),
-        ):
-            if isinstance(part, QWidget):
-                column.addWidget(part)
-            else:
-                column.addLayout(part)
-        column.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(Column(inside))
+        Column.fill(
+            self,
+            (
+                *(self.form, self.split, self.told, self.problem, first, second, self.bar),
+                *(self.status, self.error, self.loss, self.score, self.outcome),
+            ),
+        )
         self.loss.setVisible(False)
         self.score.setVisible(False)
 
@@ -235,34 +231,16 @@ class TrainWidget(QWidget):
         chosen = self._chosen()
         self._parent_model = chosen["parent"]
         self._then_train = then_train
-        root = store.path.with_name(f"{store.path.stem}.runs")
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        kind = "detector" if chosen["task"] == "detection" else "classifier"
-        folder, number = root / f"{kind}-{stamp}", 2
-        while folder.exists():
-            folder, number = root / f"{kind}-{stamp}-{number}", number + 1
-        more = self._unlabelled(store) if chosen["task"] == "classification" else None
+        folder = new_run_folder(store, chosen["task"])
+        more = unlabelled_of(self.session, store) if chosen["task"] == "classification" else None
         try:
             labels = self._labels(store)
         except NucbudgetError as error:
             self._show_error(error)
             return
         self.status.setText("Writing the labels…")
-        self.job.start(partial(_written_run, labels, more, chosen, folder))
+        self.job.start(partial(written_run, labels, more, chosen, folder))
         self._update()
-
-    def _unlabelled(self, store: ProjectStore) -> LabelSet:
-        """Unanswered proposals of all open images."""
-        images = []
-        for layer, id in self.session.links:
-            image = store.image(id)
-            proposals = store.nuclei(id, which="proposed")
-            if len(proposals) and self.session.mpp_of(layer) is not None:
-                source = self.session.open_source(image)
-                images.append(
-                    AnnotatedImage(source, proposals, (), patient=image.patient, split=image.split)
-                )
-        return LabelSet(tuple(images), store.classes)
 
     def _written(self, made: tuple[TrainingPlan, RunFolder]) -> None:
         plan, run = made
@@ -280,7 +258,7 @@ class TrainWidget(QWidget):
                 "parent": self._parent_model,
                 "arguments": list(run.arguments),
                 "settings": dict(plan.settings),
-                "images": _images_trained_on(store, plan),
+                "images": images_trained_on(store, plan),
             }
             self._record = Records(store).start_run(str(run.folder), facts)
         self._train_on(run)
@@ -297,7 +275,7 @@ class TrainWidget(QWidget):
         self._show_curves()
         left = report.seconds / report.step * (report.steps - report.step)
         score = report.validation.get("f1")
-        told = f"Step {report.step:,} of {report.steps:,}, {_duration(left)} left"
+        told = f"Step {report.step:,} of {report.steps:,}, {time_in_words(left)} left"
         self.status.setText(told if score is None else f"{told}, validation F1 {score:.3f}")
 
     def _show_curves(self) -> None:
@@ -416,27 +394,3 @@ class TrainWidget(QWidget):
         self.problem.setStyleSheet(f"color: {colors.ask};")
         self.loss.set_colors(colors)
         self.score.set_colors(colors)
-
-
-def _written_run(
-    labels: LabelSet, more: LabelSet | None, chosen: dict[str, Any], folder: Path
-) -> Generator[Progress, None, tuple[TrainingPlan, RunFolder]]:
-    yield Progress(0, 1)
-    plan = plan_training(labels, unlabelled=more, **chosen)
-    return plan, write_run(plan, folder, name=folder.name)
-
-
-def _images_trained_on(store: ProjectStore, plan: TrainingPlan) -> list[int]:
-    """Ids of the images that teach or choose the weights."""
-    seen = {image.patient for image in (*plan.train, *plan.validation)}
-    return [
-        image.id
-        for image in store.images
-        if image.split != "test" and (image.patient in seen or f"image {image.name}" in seen)
-    ]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
