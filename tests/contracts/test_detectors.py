@@ -42,16 +42,37 @@ def test_its_map_has_the_size_of_the_image(network: Any, size: tuple[int, int]) 
 def test_it_looks_no_further_than_its_receptive_field(network: Any) -> None:
     radius = network.receptive_field // 2
     assert network.receptive_field == 2 * radius + 1
-    side = 2 * radius + 5
-    centre = side // 2
-    x = image(side, side)
+    side = 2 * radius + 4 + network.alignment
+    seen = []
+    for phase in range(network.alignment):  # a network with strides sees further on one side
+        centre = radius + 2 + phase
+        x = image(side, side)
+        with torch.inference_mode():
+            before = network(x)[0, 0, centre, centre].item()
+            x[:, :, :, [centre - radius - 1, centre + radius + 1]] += 100
+            x[:, :, [centre - radius - 1, centre + radius + 1]] += 100
+            assert network(x)[0, 0, centre, centre].item() == pytest.approx(before, abs=1e-5)
+            x[:, :, centre - radius : centre + radius + 1, centre - radius] += 1e4
+            x[:, :, centre - radius : centre + radius + 1, centre + radius] += 1e4
+            after = network(x)[0, 0, centre, centre].item()
+        seen.append(after != pytest.approx(before, abs=1e-5))
+    assert any(seen)
+
+
+def test_a_window_at_its_alignment_gives_the_values_of_the_image(network: Any) -> None:
+    radius, align = network.receptive_field // 2, network.alignment
+    halo = -(-radius // align) * align
+    x = image(2 * halo + 3 * align + 5, 2 * halo + 3 * align + 1)
     with torch.inference_mode():
-        before = network(x)[0, 0, centre, centre].item()
-        x[:, :, :, [centre - radius - 1, centre + radius + 1]] += 100
-        x[:, :, [centre - radius - 1, centre + radius + 1]] += 100
-        assert network(x)[0, 0, centre, centre].item() == pytest.approx(before, abs=1e-5)
-        x[:, :, centre - radius : centre + radius + 1, centre - radius] += 100
-        assert network(x)[0, 0, centre, centre].item() != pytest.approx(before, abs=1e-5)
+        whole = network(x)
+        top = align  # the bottom of the image is no multiple of the alignment
+        part = network(x[:, :, top:, top : top + 2 * halo + align])
+    torch.testing.assert_close(
+        part[:, :, halo:, halo : halo + align],
+        whole[:, :, top + halo :, top + halo : top + halo + align],
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
 def test_its_strided_output_is_the_dense_one_at_those_pixels(network: Any) -> None:

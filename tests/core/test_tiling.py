@@ -41,6 +41,19 @@ def test_a_read_window_is_its_core_and_the_halo_as_far_as_the_image_goes(
         assert max(tile.core.height, tile.core.width) <= size
 
 
+@given(shapes, st.integers(1, 40), st.integers(0, 30), st.integers(1, 9))
+def test_aligned_windows_begin_and_end_at_multiples_or_at_the_edge(
+    shape: tuple[int, int], size: int, halo: int, align: int
+) -> None:
+    for tile in tiles(Region.whole(shape), shape, size=size, halo=halo, align=align):
+        read, least = tile.read, tile.core.padded(halo).clipped(shape)
+        assert read.y % align == read.x % align == 0
+        assert read.bottom % align == 0 or read.bottom == shape[0]
+        assert read.right % align == 0 or read.right == shape[1]
+        assert 0 <= least.y - read.y < align
+        assert 0 <= read.right - least.right < align
+
+
 def test_tiles_come_row_by_row() -> None:
     cores = [t.core for t in tiles(Region(0, 0, 5, 5), (5, 5), size=3, halo=1)]
     assert [(c.y, c.x) for c in cores] == [(0, 0), (0, 3), (3, 0), (3, 3)]

@@ -18,12 +18,14 @@ class Tile:
     read: Region
 
 
-def tiles(region: Region, shape: tuple[int, int], *, size: int, halo: int) -> Iterator[Tile]:
+def tiles(
+    region: Region, shape: tuple[int, int], *, size: int, halo: int, align: int = 1
+) -> Iterator[Tile]:
     """Tiles that cover `region`, row by row.
 
-    The cores are disjoint and fill the region; a read window reaches `halo`
-    further on each side, but never outside `shape`: the network pads there, as
-    it would for the image as a whole.
+    The cores are disjoint and fill the region; a read window reaches at least
+    `halo` further on each side, but never outside `shape`: the network pads
+    there, as it would for the image as a whole.
 
     Parameters
     ----------
@@ -35,8 +37,17 @@ def tiles(region: Region, shape: tuple[int, int], *, size: int, halo: int) -> It
         Side of a core; at the right and bottom it is cut.
     halo : int
         Receptive-field radius plus what peak finding needs to see.
+    align : int
+        Read windows begin and end at multiples of it, or at the edge of the
+        image: a network with strides sees the same cells in every tile.
     """
     for y in range(region.y, region.bottom, size):
         for x in range(region.x, region.right, size):
             core = Region(y, x, min(size, region.bottom - y), min(size, region.right - x))
-            yield Tile(core=core, read=core.padded(halo).clipped(shape))
+            yield Tile(core=core, read=_aligned(core.padded(halo), align).clipped(shape))
+
+
+def _aligned(region: Region, align: int) -> Region:
+    y, x = region.y // align * align, region.x // align * align
+    bottom, right = -(-region.bottom // align) * align, -(-region.right // align) * align
+    return Region(y, x, bottom - y, right - x)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nucbudget.core.proximity import Peaks
-from napari_nucbudget.core.tiling import Tile, tiles
+from napari_nucbudget.core.tiling import Tile
 from napari_nucbudget.errors import ConfigError, DeviceError, PixelSizeError
 from napari_nucbudget.infer.model_grid import ModelGrid
 from napari_nucbudget.infer.tile_peaks import SCORE_FLOOR, TilePeaks, check_threshold
@@ -85,7 +85,7 @@ def iter_detect(
     mpp: float | None = None,
     threshold: float | None = None,
     min_distance_um: float | None = None,
-    tile: int = 512,
+    tile: int | None = None,
     keep_map: bool = False,
     floor: float = SCORE_FLOOR,
 ) -> Generator[Progress, None, Detection]:
@@ -107,8 +107,8 @@ def iter_detect(
         Lowest score, default the card's.
     min_distance_um : float, optional
         Default the card's.
-    tile : int
-        Side of a tile in model pixels; halved when memory runs out.
+    tile : int, optional
+        Side of a tile in model pixels, default the detector's; halved when memory runs out.
     keep_map : bool
         Keep the smoothed map of the region and a margin, 4 bytes per model pixel.
     floor : float
@@ -126,13 +126,13 @@ def iter_detect(
         Where the threshold, the minimum distance or the tile makes no sense.
     """
     card = detector.card
+    tile = detector.tile if tile is None else tile
     if tile < 1:
         raise ConfigError(f"A tile must be at least 1 pixel wide, got {tile}.")
     grid = ModelGrid.of(source, mpp=pixel_size(source, mpp), model_mpp=card.input.mpp)
     wanted = Region.whole(source.shape) if region is None else region.clipped(source.shape)
     window = grid.region(wanted)
     rule = TilePeaks.of(detector, min_distance_um)
-    halo = rule.halo
     threshold = check_threshold(threshold, card)
     floor = max(threshold, floor)
     kept = None
@@ -143,13 +143,13 @@ def iter_detect(
 
     found: list[Peaks] = []
     count = done = 0
-    queue = deque(tiles(window, grid.shape, size=tile, halo=halo))
+    queue = deque(rule.tiles(window, grid.shape, tile))
     fits = tile
     total = window.area
     while queue:
         piece = queue.popleft()
         if max(piece.core.height, piece.core.width) > fits:
-            queue.extendleft(reversed(list(tiles(piece.core, grid.shape, size=fits, halo=halo))))
+            queue.extendleft(reversed(list(rule.tiles(piece.core, grid.shape, fits))))
             continue
         try:
             smoothed = rule.smoothed(detector.proximity(grid.read(piece.read)))
@@ -210,7 +210,7 @@ def detect(
     region: Region | None = None,
     threshold: float | None = None,
     min_distance_um: float | None = None,
-    tile: int = 512,
+    tile: int | None = None,
     floor: float = SCORE_FLOOR,
 ) -> Nuclei:
     """Nuclei of an image: an array, a file or an `ImageSource`.

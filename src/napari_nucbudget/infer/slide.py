@@ -236,7 +236,9 @@ def prepare(
         tile = int(run.facts["tile"])  # so that every number is the same as without the stop
         kept = read_mask(out / TISSUE_FILE, source.shape)
         tissue = TissueMask(kept.mask, float(run.facts["tissue_step"]))
-    blocks = plan_blocks(model.grid, tissue, tile=tile, halo=model.rule.halo)
+    blocks = plan_blocks(
+        model.grid, tissue, tile=tile, halo=model.rule.halo, align=model.rule.align
+    )
     return PreparedSlide(run, path, source, model, settings, tissue, tile, blocks)
 
 

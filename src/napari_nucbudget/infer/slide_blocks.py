@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nucbudget.core.proximity import Peaks
-from napari_nucbudget.core.tiling import Tile, tiles
+from napari_nucbudget.core.tiling import Tile
 from napari_nucbudget.errors import DeviceError, TileError
 from napari_nucbudget.infer.classify import iter_classify
 from napari_nucbudget.infer.model_grid import ModelGrid
@@ -199,7 +199,7 @@ def _read(grid: ModelGrid, tile: Tile, rule: TilePeaks) -> Read:
         side = max(tile.core.height, tile.core.width)
         if side <= SMALLEST_PIECE:
             return [(tile, str(error))]
-        pieces = tiles(tile.core, grid.shape, size=(side + 1) // 2, halo=rule.halo)
+        pieces = rule.tiles(tile.core, grid.shape, (side + 1) // 2)
         return [part for piece in pieces for part in _read(grid, piece, rule)]
 
 

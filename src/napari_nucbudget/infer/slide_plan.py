@@ -62,11 +62,13 @@ class Block:
         return found
 
 
-def plan_blocks(grid: ModelGrid, tissue: TissueMask, *, tile: int, halo: int) -> list[Block]:
+def plan_blocks(
+    grid: ModelGrid, tissue: TissueMask, *, tile: int, halo: int, align: int = 1
+) -> list[Block]:
     """Blocks with any tissue, row by row; the plan depends on nothing but the arguments."""
     blocks: list[Block] = []
     for square in tiles(Region.whole(grid.shape), grid.shape, size=BLOCK, halo=0):
-        inside = tiles(square.core, grid.shape, size=tile, halo=halo)
+        inside = tiles(square.core, grid.shape, size=tile, halo=halo, align=align)
         chosen = tuple(t for t in inside if tissue.overlaps(level0(grid, t.core)))
         if chosen:
             part, corner = _part(tissue, level0(grid, square.core))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nucbudget.core.proximity import Peaks, gaussian_radius, local_maxima, smooth
-from napari_nucbudget.core.tiling import Tile
+from napari_nucbudget.core.tiling import Tile, tiles
 from napari_nucbudget.errors import ConfigError
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.types.card import ModelCard
+from napari_nucbudget.types.image import Region
 
 __all__ = ["SCORE_FLOOR", "TilePeaks", "check_threshold"]
 
@@ -34,11 +36,14 @@ class TilePeaks:
         Minimum distance, model pixels.
     halo : int
         Model pixels around a core that its peaks depend on.
+    align : int
+        Model pixels of whose multiples windows begin, see `core.tiling.tiles`.
     """
 
     card: ModelCard
     distance: float
     halo: int
+    align: int = 1
 
     @classmethod
     def of(cls, detector: Detector, min_distance_um: float | None = None) -> TilePeaks:
@@ -58,7 +63,11 @@ class TilePeaks:
         # next ones.
         sight = max(math.ceil(distance) + 1, gaussian_radius(_score_blur(card)))
         halo = detector.halo + gaussian_radius(card.smoothing_px or 0.0) + sight
-        return cls(card, distance, halo)
+        return cls(card, distance, halo, detector.alignment)
+
+    def tiles(self, region: Region, shape: tuple[int, int], size: int) -> Iterator[Tile]:
+        """Tiles of the model grid of that `shape` that cover `region`, see `core.tiling.tiles`."""
+        return tiles(region, shape, size=size, halo=self.halo, align=self.align)
 
     def smoothed(self, proximity: NDArray[Any]) -> NDArray[Any]:
         """The map in which peaks are sought."""

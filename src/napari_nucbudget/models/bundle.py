@@ -50,6 +50,16 @@ class Detector:
         """Model pixels around a tile that its values depend on."""
         return self.card.input.receptive_field // 2
 
+    @property
+    def alignment(self) -> int:
+        """Model pixels of whose multiples a tile must begin for its values to be the image's."""
+        return int(getattr(self.network, "alignment", 1))
+
+    @property
+    def tile(self) -> int:
+        """Side of tiles, model pixels, at which their halo costs little."""
+        return int(getattr(self.network, "tile", 512))
+
     def to(self, device: str, precision: str | None = None) -> Detector:
         """The same detector on another device; this one stays where it is."""
         chosen = choose_device(device)

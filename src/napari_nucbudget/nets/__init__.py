@@ -8,6 +8,7 @@ DETECTORS = Registry(
     "detector network",
     {
         "fcn": "napari_nucbudget.nets.fcn_proximity:FcnProximity",
+        "fcn-fast": "napari_nucbudget.nets.fcn_fast:FcnFast",
     },
 )
 """Networks that regress a proximity map; each takes its config dataclass's fields."""

@@ -36,6 +36,7 @@ class FcnProximity(nn.Module):
     """
 
     receptive_field = 31
+    alignment = 1
 
     def __init__(self, config: FcnConfig | None = None) -> None:
         super().__init__()
@@ -53,6 +54,11 @@ class FcnProximity(nn.Module):
         self.conv6 = nn.Conv2d(head, 1, 1)
         self.norm1, self.norm2, self.norm3 = norm(width), norm(width), norm(width)
         self.norm4, self.norm5 = norm(head), norm(head)
+
+    @property
+    def last(self) -> nn.Conv2d:
+        """The layer that gives the map."""
+        return self.conv6
 
     def initialise(self, generator: torch.Generator, *, recipe: str = "product") -> None:
         """Fresh weights: He, the last layer N(0, 1e-3); ``paper``: all N(0, 1e-2), biases 0."""

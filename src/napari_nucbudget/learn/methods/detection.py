@@ -23,6 +23,7 @@ from napari_nucbudget.learn.augment import augment_pixels, dihedral
 from napari_nucbudget.learn.data import Sampler, detection_images
 from napari_nucbudget.models.bundle import Detector, build_network
 from napari_nucbudget.models.device import choose_precision
+from napari_nucbudget.nets import DETECTORS
 from napari_nucbudget.types.card import InputSpec, ModelCard
 from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.training import TrainConfig
@@ -65,7 +66,12 @@ class DetectionMethod:
         self._input = (
             parent.card.input
             if parent
-            else InputSpec(mpp=config.mpp, mean=PIXEL_MEAN, std=PIXEL_STD, receptive_field=31)
+            else InputSpec(
+                mpp=config.mpp,
+                mean=PIXEL_MEAN,
+                std=PIXEL_STD,
+                receptive_field=DETECTORS[self._architecture()].receptive_field,
+            )
         )
         self._target_scale = math.expm1(config.alpha) if config.recipe == "paper" else 1.0
 
@@ -131,7 +137,7 @@ class DetectionMethod:
             _mix(plain, self.parent.network, self.config.parent_share)
         if self._target_scale != 1.0:
             with torch.no_grad():
-                for parameter in plain.conv6.parameters():
+                for parameter in plain.last.parameters():
                     parameter /= self._target_scale
         device = next(network.parameters()).device
         return Detector.from_network(self.card(), plain, device=str(device), precision=precision)
