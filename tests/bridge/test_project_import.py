@@ -18,7 +18,7 @@ from napari_nucbudget.bridge.project_import import (
     misfits,
     new_classes,
 )
-from napari_nucbudget.errors import PointsError
+from napari_nucbudget.errors import OutputError, PointsError
 from napari_nucbudget.io.formats import FORMATS
 from napari_nucbudget.io.formats.points_file import PointsFile
 from napari_nucbudget.project import ProjectStore, open_project
@@ -26,6 +26,7 @@ from napari_nucbudget.types.classes import ClassScheme, NucleusClass
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import result_of
+from tests.project.contents import contents
 
 ODD = 'a "b", c\nd'
 TUMOUR = ClassScheme((NucleusClass("tumour", "#ff0000", "Q"), NucleusClass(ODD, "#00ff00")))
@@ -160,6 +161,28 @@ def test_an_import_that_fails_half_way_leaves_the_project_as_it_was(
         take(store, points, classes={"tumour": None}, replace=True)
     assert store.nuclei(1).yx.tolist() == [[9, 9]]
     assert "tumour" not in store.classes.names
+
+
+def test_an_import_onto_a_full_disk_changes_nothing_and_works_once_there_is_room(
+    store: ProjectStore,
+) -> None:
+    store.add(1, (3, 3), "epithelial")
+    rng = np.random.default_rng(0)
+    many = [dots(rng.uniform(0, 59, (count, 2)), label=0, classes=TUMOUR) for count in (9, 9000)]
+    second = store.add_image((60, 80), name="b.tif")
+    before = contents(store)
+    ((pages,),) = store.select("PRAGMA page_count")
+    plan = {"targets": [1, second], "classes": {"tumour": None}, "replace": True}
+    store.select(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(OutputError, match=r"disk is full\. Nothing was changed"):
+        take(store, *many, **plan)
+    assert contents(store) == before
+    with open_project(store.path, read_only=True) as disk:
+        assert contents(disk) == before
+    store.select("PRAGMA max_page_count = 1073741823")
+    assert take(store, *many, **plan).human == 9009
+    store.undo()
+    assert store.nuclei(1).yx.tolist() == [[3, 3]]
 
 
 def test_a_field_with_open_proposals_is_not_declared_and_that_is_said(store: ProjectStore) -> None:

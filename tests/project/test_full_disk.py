@@ -17,6 +17,13 @@ from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import Nuclei
 from tests.project.contents import contents
 
+
+def relabel_and_add(store: ProjectStore) -> None:
+    with store.group("two things"):
+        store.relabel(store.nuclei(1).id[:1], "epithelial")
+        store.add(1, [(k, k) for k in range(500)])
+
+
 EDITS: dict[str, Callable[[ProjectStore], object]] = {
     "add": lambda s: s.add(1, [(k, k) for k in range(500)]),
     "move": lambda s: s.move(s.nuclei(1).id, s.nuclei(1).yx[::-1]),
@@ -33,6 +40,7 @@ EDITS: dict[str, Callable[[ProjectStore], object]] = {
     "undo": lambda s: s.undo(),
     "redo": lambda s: s.redo(),
     "new annotator": lambda s: (setattr(s, "annotator", "B" * 5000), s.add(1, (1, 1))),
+    "group": relabel_and_add,
     "add image": lambda s: s.add_image((10, 10), name="n" * 5000),
 }
 

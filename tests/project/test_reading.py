@@ -167,3 +167,20 @@ def test_no_pixel_enters_the_file(store: ProjectStore, tmp_path: Path) -> None:
     store.close()
     stored = store.path.read_bytes()
     assert not any(pixels[k : k + 16] in stored for k in range(0, len(pixels), 4096))
+
+
+def test_a_loop_holds_what_lies_inside_it_and_no_answer_of_another_reading(
+    store: ProjectStore, proposals: Nuclei
+) -> None:
+    store.add_proposals(1, proposals)
+    dots = store.add(1, [(120, 120), (1990, 2990)])
+    store.reject(store.proposals(1)[:1])
+    store.add(1, (130, 130), reading=1)
+    loop = [(90, 90), (90, 520), (320, 520), (320, 290), (250, 290), (250, 90)]
+    expected = [2, 3, 12, 13, int(dots[0])]  # at columns 300, 500; 300, 500 of the next row; a dot
+    assert store.within(1, loop).tolist() == expected
+    assert len(store.within(1, loop, reading=1)) == 1
+    everything = [(-50, -50), (-50, 4000), (3000, 4000), (3000, -50)]
+    assert len(store.within(1, everything)) == 39 + 2
+    with pytest.raises(RegionError, match="does not overlap"):
+        store.within(1, [(5000, 5000), (5000, 6000), (6000, 6000)])

@@ -32,6 +32,32 @@ def test_a_model_is_noted_once(store: ProjectStore) -> None:
     assert [m.weights_sha256 for m in Records(store).models()] == ["ab", "cd"]
 
 
+def test_checks_come_back_newest_first_also_in_a_project_of_the_first_version(
+    store: ProjectStore, opened: Callable[..., ProjectStore]
+) -> None:
+    store.select("DROP TABLE checks")
+    store.select("PRAGMA user_version = 1")
+    store.close()
+    store = opened()
+    Records(store).note_check({"f1": 0.5}, detector="colon-fcn")
+    Records(store).note_check(
+        {"f1": 0.75, "fields": 2},
+        detector="colon-fcn",
+        detector_sha256="ab",
+        classifier="typing",
+        classifier_sha256="cd",
+    )
+    store.close()
+    newest, oldest = Records(opened()).checks()
+    assert (newest.detector_sha256, newest.classifier, newest.classifier_sha256) == (
+        "ab",
+        "typing",
+        "cd",
+    )
+    assert newest.figures == {"f1": 0.75, "fields": 2}
+    assert (oldest.detector_sha256, oldest.classifier) == (None, "")
+
+
 def test_time_and_labels_are_counted_for_each_annotator(store: ProjectStore) -> None:
     ids = store.add(1, [(1, 1), (2, 2), (3, 3)])
     Records(store).log_time(60, image=1)

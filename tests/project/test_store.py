@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 
 import numpy as np
 import pytest
 
-from napari_nucbudget.errors import ConfigError, PointsError, ProjectError
-from napari_nucbudget.project import ClassCount, ProjectStore
+from napari_nucbudget.errors import ConfigError, OutputError, PointsError, ProjectError
+from napari_nucbudget.project import ClassCount, ProjectStore, open_project
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import HUMAN, Nuclei
@@ -185,6 +186,41 @@ def test_a_group_is_one_step(store: ProjectStore, opened: Callable[..., ProjectS
     assert store.redo() == "tidy up"
     assert store.nuclei(1).id.tolist() == [ids[1]]
     assert store.counts()["epithelial"] == ClassCount(0, 1)
+
+
+@pytest.mark.parametrize("swallowed", [False, True])
+def test_a_group_in_which_an_edit_fails_leaves_memory_and_disk_as_before(
+    store: ProjectStore, proposals: Nuclei, swallowed: bool
+) -> None:
+    store.add_proposals(1, proposals)
+    store.add(1, (1, 1), "epithelial")
+    store.undo()
+    before, seen = contents(store), store.revision
+    store.annotator = "Bob"
+    ((pages,),) = store.select("PRAGMA page_count")
+
+    def many_things() -> None:
+        with store.group("many things"):
+            store.add_class(NucleusClass("new", "#ffffff"))
+            store.relabel(store.proposals(1)[:5], "new")
+            store.add_image((10, 10), name="second")
+            store.add_field(1, Region(0, 0, 50, 50))
+            store.select(f"PRAGMA max_page_count = {pages}")
+            with suppress(OutputError) if swallowed else nullcontext():
+                store.add(1, np.ones((20_000, 2)))
+
+    with pytest.raises(OutputError, match="the disk is full"):
+        many_things()
+    store.select("PRAGMA max_page_count = 1073741823")
+    assert contents(store) == before
+    assert store.changes_since(seen) is None
+    with open_project(store.path, read_only=True) as disk:
+        assert contents(disk) == before
+    assert store.redo() == "add 1 nucleus"
+    (id,) = store.add(1, (5, 5))
+    assert store.facts(int(id)).annotator == "Bob"
+    with open_project(store.path, read_only=True) as disk:
+        assert contents(disk) == contents(store)
 
 
 def test_a_new_edit_ends_what_could_be_redone(store: ProjectStore) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_nucbudget.errors import NucbudgetError, PointsError, ProjectError, RegionError
+from napari_nucbudget.errors import PointsError, ProjectError, RegionError
 from napari_nucbudget.io.formats import read_points
 from napari_nucbudget.io.formats.points_file import PointsFile
 from napari_nucbudget.project import ProjectStore
@@ -158,19 +158,15 @@ def import_points(
 
     Raises
     ------
-    NucbudgetError
-        Where something does not fit; the project is then as before.
+    PointsError
+        Where something does not fit.
+    OutputError
+        Where it cannot be written, such as on a full disk. The project is then as before.
     """
     _check(store, points, plan)
-    before = store.revision
     total = sum(len(p.nuclei) for p, image in zip(points, plan.targets, strict=True) if image)
-    try:
-        with store.group(f"import {total:,} nuclei from {name}"):
-            return _import(store, points, plan)
-    except NucbudgetError:
-        if store.revision != before:  # what the step did before it failed
-            store.undo()
-        raise
+    with store.group(f"import {total:,} nuclei from {name}"):
+        return _import(store, points, plan)
 
 
 def _check(store: ProjectStore, points: Sequence[PointsFile], plan: ImportPlan) -> None:

@@ -28,14 +28,14 @@ How to use::
 What a model proposed and nobody answered is a proposal; what a person set, moved, relabelled
 or accepted is human, and only that leaves as truth. Ids are unique in a project and stay.
 Everything raises errors of `napari_nucbudget.errors`; after an error nothing has changed.
-Training runs, models used and time spent: `Records(store)`. Two answers to one field:
+Training runs, models used, checks and time spent: `Records(store)`. Two answers to one field:
 ``add(..., reading=1)``, `ProjectStore.readings` and `napari_nucbudget.core.agreement`.
 """
 
 from napari_nucbudget.project.images import ProjectImage
 from napari_nucbudget.project.opening import SUFFIX, open_project
 from napari_nucbudget.project.reading import ClassCount, NucleusFacts, Reading
-from napari_nucbudget.project.records import ModelUse, Records, Run, Spent
+from napari_nucbudget.project.records import Checked, ModelUse, Records, Run, Spent
 from napari_nucbudget.project.recovery import backups, restore
 from napari_nucbudget.project.session import Note
 from napari_nucbudget.project.state import Field
@@ -43,6 +43,7 @@ from napari_nucbudget.project.store import ProjectStore
 
 __all__ = [
     "SUFFIX",
+    "Checked",
     "ClassCount",
     "Field",
     "ModelUse",

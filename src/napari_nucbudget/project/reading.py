@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from napari_nucbudget.core.polygon import inside_polygon
 from napari_nucbudget.errors import LabelSetError, PointsError, ProjectError
 from napari_nucbudget.project.images import FileState, ProjectImage, find
 from napari_nucbudget.project.session import ProjectSession
@@ -151,6 +152,29 @@ class ProjectReader(ProjectSession):
                 rows = rows[table["label"][rows] == self._class_key(class_name)]
             found: NDArray[np.int64] = table["id"][rows]
             return found
+
+    def within(self, image: int, loop: ArrayLike, *, reading: int = 0) -> NDArray[np.int64]:
+        """Ids of the nuclei inside a drawn loop, proposals included, ascending.
+
+        Parameters
+        ----------
+        loop : (V, 2) array
+            Corners in level-0 pixels, three at least; see `core.polygon.inside_polygon`.
+        reading : int
+
+        Raises
+        ------
+        RegionError
+            Where the loop lies outside the image, or has fewer than three corners.
+        """
+        corners = np.asarray(loop, np.float64)
+        with self._guard:
+            table, shape = self._table(image), self.image(image).shape
+            region = _around(corners).clipped(shape)
+            every = 2 * region.area > shape[0] * shape[1]  # the index would leave out too little
+            rows = self._rows(table, None if every else region, _STATUS["visible"], reading)
+            rows = rows[inside_polygon(table["yx"][rows], corners)]
+            return np.asarray(table["id"][rows], np.int64)
 
     def facts(self, id: int) -> NucleusFacts:
         """Where one nucleus comes from.
@@ -343,3 +367,10 @@ class ProjectReader(ProjectSession):
                 f"There is no field {id!r}; the project has: {sorted(self._state.alive)}."
             )
         return self._state.fields[id]
+
+
+def _around(corners: NDArray[np.float64]) -> Region:
+    """Smallest rectangle of whole pixels that holds the corners."""
+    low, high = np.floor(corners.min(axis=0) + 0.5), np.floor(corners.max(axis=0) + 0.5) + 1
+    height, width = (high - low).astype(int).tolist()
+    return Region(int(low[0]), int(low[1]), height, width)

@@ -14,7 +14,7 @@ from napari_nucbudget.errors import ProjectError
 from napari_nucbudget.project.store import ProjectStore
 from napari_nucbudget.project.table import ACCEPTED
 
-__all__ = ["ModelUse", "Records", "Run", "Spent"]
+__all__ = ["Checked", "ModelUse", "Records", "Run", "Spent"]
 
 RunState = Literal["running", "done", "cancelled", "failed"]
 
@@ -41,6 +41,31 @@ class Run:
     folder: str
     config: Mapping[str, Any]
     result: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Models that were compared with the dots in fields.
+
+    Attributes
+    ----------
+    time : float
+        Seconds since 1970.
+    detector, classifier : str
+        Names; the latter is empty where only the detector was checked.
+    detector_sha256, classifier_sha256 : str or None
+        Of their weights.
+    figures : mapping of str to float
+        ``threshold``, ``radius_um``, ``precision``, ``recall``, ``f1``, ``dots``, ``images``,
+        ``fields``, and with a classifier ``weighted_f1``.
+    """
+
+    time: float
+    detector: str
+    classifier: str
+    detector_sha256: str | None
+    classifier_sha256: str | None
+    figures: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -110,6 +135,37 @@ class Records:
             "SELECT name, task, path, weights_sha256, time FROM models_used ORDER BY id"
         )
         return [ModelUse(*row) for row in rows]
+
+    def note_check(
+        self,
+        figures: Mapping[str, float],
+        *,
+        detector: str,
+        detector_sha256: str | None = None,
+        classifier: str = "",
+        classifier_sha256: str | None = None,
+    ) -> None:
+        """Note the figures of models that were checked now; see `Checked`."""
+        with self._store.transaction() as connection:
+            connection.execute(
+                "INSERT INTO checks (time, detector, classifier, detector_sha256, "
+                "classifier_sha256, figures) VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    *(time.time(), detector, classifier, detector_sha256, classifier_sha256),
+                    json.dumps(dict(figures)),
+                ),
+            )
+
+    def checks(self) -> list[Checked]:
+        """All checks, the newest first."""
+        rows = self._store.select(
+            "SELECT time, detector, classifier, detector_sha256, classifier_sha256, figures "
+            "FROM checks ORDER BY id DESC"
+        )
+        return [
+            Checked(when, detector, classifier, first, second, json.loads(figures))
+            for when, detector, classifier, first, second, figures in rows
+        ]
 
     def log_time(self, seconds: float, image: int | None = None) -> None:
         """Add time that the present annotator spent, on an image where one is given."""

@@ -18,9 +18,25 @@ __all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "create", "migrate", "stor
 APPLICATION_ID = 0x4E554342
 """``NUCB``: tells a project from other SQLite files."""
 
-VERSION = 1
+VERSION = 2
 
-MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {}
+_CHECKS = """
+CREATE TABLE checks (
+    id INTEGER PRIMARY KEY,
+    time REAL NOT NULL,
+    detector TEXT NOT NULL,
+    detector_sha256 TEXT,
+    classifier TEXT NOT NULL,  -- '': none
+    classifier_sha256 TEXT,
+    figures TEXT NOT NULL  -- JSON
+)"""
+
+
+def _add_checks(connection: sqlite3.Connection) -> None:
+    connection.execute(_CHECKS)
+
+
+MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _add_checks}
 """From a version to the next one; runs in the transaction that sets the new version."""
 
 _TABLES = """
@@ -129,7 +145,7 @@ CREATE TRIGGER changes_last BEFORE DELETE ON changes
 
 def create(connection: sqlite3.Connection) -> None:
     """Make the tables of a new project, in the open transaction."""
-    for statement in _statements(_TABLES):
+    for statement in (*_statements(_TABLES), _CHECKS):
         connection.execute(statement)
     connection.execute("INSERT INTO meta VALUES ('writes', '0')")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -88,6 +88,7 @@ class ProjectSession:
         self._guard = threading.RLock()
         self._notes: deque[Note] = deque(maxlen=NOTES_KEPT)
         self._group: tuple[int, str] | None = None
+        self._group_failed: BaseException | None = None
         self._last_edit = 0
         self._history = self._read_history()
         self._version = connection.execute("PRAGMA data_version").fetchone()
@@ -143,10 +144,7 @@ class ProjectSession:
             if version == self._version:
                 return False
             self._version = version
-            self._state = ProjectState.load(connection, self.path)
-            self._history = self._read_history()
-            self._notes.clear()  # so that changes_since answers None
-            self.revision += 1
+            self._read_anew(connection)
             return True
 
     @property
@@ -160,8 +158,43 @@ class ProjectSession:
             return self._open_connection().execute(query, values).fetchall()
 
     @contextmanager
+    def group(self, label: str) -> Iterator[None]:
+        """Edits inside are one step of undo and one transaction: all of them, or none.
+
+        They are on disk when the group ends. Where one of them fails, or anything else is
+        raised inside, the project is as it was before the group.
+
+        Raises
+        ------
+        ProjectLockedError, OutputError
+            As `transaction`.
+        """
+        with self._guard:
+            if self._group is not None:
+                yield
+                return
+            connection = self._begin()
+            before = connection.total_changes
+            self._group = (self._last_edit + 1, label)
+            try:
+                yield
+                if self._group_failed is not None:
+                    raise self._group_failed
+                connection.execute("COMMIT")
+            except BaseException as error:
+                changed = connection.total_changes != before
+                self._roll_back(connection)
+                if changed:
+                    self._read_anew(connection)
+                if isinstance(error, sqlite3.Error):
+                    raise write_error(self.path, error) from error
+                raise
+            finally:
+                self._group = self._group_failed = None
+
+    @contextmanager
     def transaction(self, *, counted: bool = True) -> Iterator[sqlite3.Connection]:
-        """Everything inside is on disk afterwards, or nothing of it.
+        """Everything inside is on disk afterwards, or nothing of it; in a `group`, at its end.
 
         What is not `counted` is no reason for another backup.
 
@@ -173,24 +206,52 @@ class ProjectSession:
             Where it cannot be written, such as on a full disk.
         """
         with self._guard:
-            connection = self._open_connection()
-            if self.read_only:
-                raise ProjectLockedError(
-                    f"{self.path} is open to read only, so nothing was changed. Close it where "
-                    "it is open to write, then open it again."
-                )
+            inside = self._group is not None
+            if self._group_failed is not None:
+                raise self._group_failed
+            connection = self._open_connection() if inside else self._begin()
             try:
-                connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 if counted:
                     connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'writes'")
-                connection.execute("COMMIT")
+                if not inside:
+                    connection.execute("COMMIT")
             except BaseException as error:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                told = error
                 if isinstance(error, sqlite3.Error):
-                    raise write_error(self.path, error) from error
+                    told = write_error(self.path, error)
+                if inside:
+                    self._group_failed = told
+                else:
+                    self._roll_back(connection)
+                if told is not error:
+                    raise told from error
                 raise
+
+    def _begin(self) -> sqlite3.Connection:
+        connection = self._open_connection()
+        if self.read_only:
+            raise ProjectLockedError(
+                f"{self.path} is open to read only, so nothing was changed. Close it where "
+                "it is open to write, then open it again."
+            )
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise write_error(self.path, error) from error
+        return connection
+
+    @staticmethod
+    def _roll_back(connection: sqlite3.Connection) -> None:
+        if connection.in_transaction:  # some errors have ended it already
+            connection.execute("ROLLBACK")
+
+    def _read_anew(self, connection: sqlite3.Connection) -> None:
+        """Make memory what the disk holds; who watches is told to read everything anew."""
+        self._state = ProjectState.load(connection, self.path)
+        self._history = self._read_history()
+        self._notes.clear()  # so that changes_since answers None
+        self.revision += 1
 
     def _commit(
         self,

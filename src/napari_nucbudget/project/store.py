@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -266,19 +265,6 @@ class ProjectStore(DeclaringStore):
     def redo(self) -> str | None:
         """Do again what was undone last; gives its label. Any other edit ends that."""
         return self._replay("redo")
-
-    @contextmanager
-    def group(self, label: str) -> Iterator[None]:
-        """Edits inside are one step of undo; each is still committed when its call returns."""
-        with self._guard:
-            if self._group is not None:
-                yield
-                return
-            self._group = (self._last_edit + 1, label)
-            try:
-                yield
-            finally:
-                self._group = None
 
     def _replay(self, kind: Any) -> str | None:
         with self._guard:
