@@ -69,6 +69,7 @@ def table(session: Session, image: int, repeats: int, view_px: int) -> None:
             lambda s: s.relabel(picks[repeats + i : repeats + i + 1], "miscellaneous")
         ),
         "accept": lambda i: session.edit(lambda s: s.accept(picks[2 * repeats + i])),
+        "delete": lambda i: session.edit(lambda s: s.delete(picks[3 * repeats + i])),
         "undo": lambda i: session.undo(),
         "redo": lambda i: session.redo(),
         "select one": lambda i: view.select(picks[i : i + 1]),
@@ -110,6 +111,11 @@ def main() -> None:
         print(f"{'propose all':16}{spent[0]:12.0f} ms, {spent[1]:.0f} ms of the processor")
         for view_px in given.views:
             table(session, image, given.repeats, view_px)
+        assert session.store is not None
+        path = session.store.path
+        session.close_project()
+        spent = timed(lambda: session.open(path))
+        print(f"\n{'open, shown':16}{spent[0]:12.0f} ms, {spent[1]:.0f} ms of the processor")
         session.close()
         viewer.close()
 

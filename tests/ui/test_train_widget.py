@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+import sys
 import time
 
 import numpy as np
@@ -162,6 +163,23 @@ def test_pausing_killing_and_cancelling_lose_nothing_and_the_window_answers(benc
     assert time.perf_counter() - started < 1.0
     assert not dock.process.running
     assert Records(bench.session.store).runs()[0].state == "cancelled"
+    assert dock.train.isEnabled()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits another process")
+def test_memory_that_runs_out_in_the_child_leaves_a_message_and_the_best_weights(bench):
+    import resource
+
+    dock = bench.dock
+    bench.train(2000)
+    bench.wait(lambda: len(dock._reports) >= 1)
+    no_more = (1, resource.getrlimit(resource.RLIMIT_AS)[1])
+    resource.prlimit(dock.process.pid, resource.RLIMIT_AS, no_more)
+    bench.wait(lambda: not dock.process.running)
+    assert dock.error.text().startswith("Memory ran out while training.")
+    assert dock.error.text().endswith("The best weights so far are kept.")
+    assert Records(bench.session.store).runs()[0].state == "failed"
+    assert dock.outcome.view.isEnabled()
     assert dock.train.isEnabled()
 
 

@@ -10,7 +10,14 @@ from napari_nucbudget.errors import ConfigError, DeviceError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["DEVICES", "autocast", "choose_device", "choose_precision", "is_out_of_memory"]
+__all__ = [
+    "DEVICES",
+    "autocast",
+    "choose_device",
+    "choose_precision",
+    "is_out_of_memory",
+    "tells_out_of_memory",
+]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -100,7 +107,12 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     if not isinstance(error, RuntimeError):
         return False
-    text = str(error).lower()
-    # cuBLAS and cuDNN have their own words for it.
-    words = ("out of memory", "not enough memory", "can't allocate", "alloc_failed")
-    return type(error).__name__ == "OutOfMemoryError" or any(word in text for word in words)
+    return type(error).__name__ == "OutOfMemoryError" or tells_out_of_memory(str(error))
+
+
+def tells_out_of_memory(text: str) -> bool:
+    """Whether a message, such as the last lines of a process that ended, says so."""
+    # cuBLAS and cuDNN, Python, and C++ have their own words for it.
+    words = ("out of memory", "not enough memory", "can't allocate", "cannot allocate")
+    more = ("alloc_failed", "memoryerror", "bad_alloc")
+    return any(word in text.lower() for word in (*words, *more))

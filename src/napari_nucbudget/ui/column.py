@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import QFrame, QLayout, QScrollArea, QVBoxLayout, QWidget
 
 __all__ = ["Column"]
@@ -19,6 +19,7 @@ class Column(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        inside.installEventFilter(self)
 
     @classmethod
     def fill(cls, dock: QWidget, parts: Iterable[QWidget | QLayout]) -> None:
@@ -34,6 +35,12 @@ class Column(QScrollArea):
         layout = QVBoxLayout(dock)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(cls(inside))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """What shows up inside may need a wider dock, which a scroll area does not tell it."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
 
     def minimumSizeHint(self) -> QSize:
         bar = self.verticalScrollBar().sizeHint().width()

@@ -24,6 +24,7 @@ class ConfusionTable(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.horizontalHeader().setTextElideMode(Qt.TextElideMode.ElideRight)
         self.setToolTip("Rows: the class you gave. Columns: the model's. Click: those nuclei.")
         self.cellClicked.connect(self.cell_chosen)
         self.cellActivated.connect(self.cell_chosen)
@@ -37,9 +38,10 @@ class ConfusionTable(QTableWidget):
         self.names = list(names)
         self.setRowCount(len(names))
         self.setColumnCount(len(names))
-        short = [name if len(name) <= 12 else name[:11] + "…" for name in names]
-        self.setHorizontalHeaderLabels(short)
-        self.setVerticalHeaderLabels(short)
+        for at, name in enumerate(names):
+            self.setHorizontalHeaderItem(at, _title(name, f"{name}, said the model"))
+            short = name if len(name) <= 14 else name[:13] + "…"
+            self.setVerticalHeaderItem(at, _title(short, f"{name}, said people"))
         for row, line in enumerate(counts):
             total = max(1, sum(line))
             for column, count in enumerate(line):
@@ -52,3 +54,9 @@ class ConfusionTable(QTableWidget):
                 self.setItem(row, column, item)
         height = self.horizontalHeader().sizeHint().height() + 4
         self.setFixedHeight(height + sum(self.rowHeight(row) for row in range(len(names))))
+
+
+def _title(text: str, whole: str) -> QTableWidgetItem:
+    item = QTableWidgetItem(text)
+    item.setToolTip(whole)
+    return item

@@ -121,7 +121,7 @@ def _cells(name: str, count: Count) -> list[str]:
         "" if value is None else format(value, form)
         for value, form in (
             (count.per_mm2, ".0f"),
-            (count.per_um2, ".3g"),
+            (count.per_um2, ".2e"),
             (count.area_um2, ".0f"),
         )
     )

@@ -39,6 +39,7 @@ __all__ = ["MOST_CROPS", "Gallery"]
 
 MOST_CROPS = 200
 SIDE = 64
+GAP = 6
 BORDER = 3
 ID = Qt.ItemDataRole.UserRole
 WHICH = {"proposed": "proposed", "of people": "human", "all": "visible"}
@@ -84,7 +85,7 @@ class Gallery(QWidget):
         self.list.setResizeMode(QListWidget.ResizeMode.Adjust)
         self.list.setMovement(QListWidget.Movement.Static)
         self.list.setUniformItemSizes(True)
-        self.list.setSpacing(2)
+        self.list.setGridSize(QSize(SIDE + GAP, SIDE + GAP))  # no line for a text below
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.list.setToolTip(
             "Select crops, then press the key of their right class. K accepts, J rejects. A "

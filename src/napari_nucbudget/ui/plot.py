@@ -138,12 +138,11 @@ class Plot(QWidget):
                 painter.setBrush(QColor(color))
                 painter.drawEllipse(self._at(*points[0], top), 2.5, 2.5)
             painter.drawPolyline(line)
-            if not self._unit:
-                painter.drawLine(QPointF(x, 10), QPointF(x + 14, 10))
-                painter.setPen(QColor(self._colors.text))
-                width = painter.fontMetrics().horizontalAdvance(name)
-                painter.drawText(QPointF(x + 18, 14), name)
-                x += width + 32
+            painter.drawLine(QPointF(x, 10), QPointF(x + 14, 10))
+            painter.setPen(QColor(self._colors.text))
+            width = painter.fontMetrics().horizontalAdvance(name)
+            painter.drawText(QPointF(x + 18, 14), name)
+            x += width + 32
         if self._point is not None and self._lines:
             painter.setPen(QPen(QColor(self._colors.line), 2))
             painter.setBrush(QColor(self._colors.line))

@@ -12,6 +12,7 @@ from napari_nucbudget.types.labels import SPLITS
 
 __all__ = ["SplitRow", "SplitTable"]
 
+MOST_PX = 150
 COLUMNS = ("Image", "Patient", "Labels", "Use")
 
 
@@ -41,7 +42,6 @@ class SplitTable(QTableWidget):
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.setMaximumHeight(150)
         self.setMinimumWidth(280)
         self.setToolTip(
             "Images of one patient stay together. Type the patient, so that none is on both sides. "
@@ -76,6 +76,9 @@ class SplitTable(QTableWidget):
             )
             self.setCellWidget(number, 3, box)
         self.blockSignals(False)
+        self.resizeRowsToContents()
+        rows = sum(self.rowHeight(number) for number in range(len(self._rows)))
+        self.setFixedHeight(min(MOST_PX, self.horizontalHeader().sizeHint().height() + rows + 4))
 
     def _typed(self, item: QTableWidgetItem) -> None:
         if item.column() == 1:

@@ -102,7 +102,7 @@ class TrainForm(QWidget):
         for folder in self._own:
             card = load_card(folder)
             if card.task == self.task:
-                self.start.addItem(f"{card.name} (this project)", str(folder))
+                self.start.addItem(f"{card.name} (new)", str(folder))
         if self.task == "classification":
             self.start.addItem(LADDER, "")
         if ladder and self.task == "classification":

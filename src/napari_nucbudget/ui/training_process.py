@@ -19,6 +19,7 @@ from qtpy.QtCore import QObject, QProcess, QProcessEnvironment, Signal
 
 from napari_nucbudget.errors import TrainingError
 from napari_nucbudget.learn.run_folder import RunFolder
+from napari_nucbudget.models.device import tells_out_of_memory
 from napari_nucbudget.models.library import load_card
 from napari_nucbudget.types.training import EpochReport
 
@@ -148,7 +149,7 @@ class TrainingProcess(QObject):
         said = "\n".join(self._last)
         if killed or code in (-9, 137):
             why = f"The training was ended from outside (signal {code}). Often memory ran out."
-        elif "out of memory" in said.lower() or "MemoryError" in said:
+        elif tells_out_of_memory(said):
             why = "Memory ran out while training. Close other programs, or train on the processor."
         elif self._last and self._last[-1].startswith("nucbudget: "):
             why = self._last[-1].removeprefix("nucbudget: ")
