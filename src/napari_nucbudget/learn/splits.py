@@ -32,8 +32,9 @@ def split_to_train(
         return labels.split("train"), labels.split("validation"), ""
     if spare and (count := patients(labels)) < FEW_PATIENTS:
         told = (
-            f"{count} patient(s) are too few to hold one out: all images are trained on for a "
-            "fixed number of steps, and the threshold is chosen on them."
+            f"{count} patient{' is' if count == 1 else 's are'} too few to hold one out: all "
+            "images are trained on for a fixed number of steps, and the threshold is chosen on "
+            "them."
         )
         return labels.split("train"), replace(labels, images=()), told
     labels = hold_out(labels, seed=seed)

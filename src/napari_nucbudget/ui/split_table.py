@@ -42,7 +42,7 @@ class SplitTable(QTableWidget):
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.setMinimumWidth(280)
+        self.setMinimumWidth(350)
         self.setToolTip(
             "Images of one patient stay together. Type the patient, so that none is on both sides. "
             "Mark images as test to compare models on them: nothing is learnt from those."
