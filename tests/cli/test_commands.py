@@ -148,7 +148,7 @@ def test_one_patient_is_enough_to_fine_tune_a_detector(run, labels, model, tmp_p
         *("--config", settings, "--out", tmp_path / "m"),
     )
     assert code == 0, stderr
-    assert "1 patient(s) are too few to hold one out" in stderr
+    assert "1 patient is too few to hold one out" in stderr
     assert "training fields" in json.loads((tmp_path / "m" / "card.json").read_text())["split"]
 
 
