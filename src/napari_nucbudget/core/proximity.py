@@ -7,10 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d
 from scipy.spatial import cKDTree
 
+from napari_nucbudget.core.mirroring import mirrored
+from napari_nucbudget.core.peak_pixels import peak_pixels
+
 __all__ = ["Peaks", "gaussian_radius", "local_maxima", "proximity_map", "smooth"]
+
+BAND = 64
+"""Rows that are smoothed together, so that they stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,18 +72,58 @@ def gaussian_radius(sigma: float) -> int:
 def smooth(values: NDArray[Any], sigma: float) -> NDArray[Any]:
     """Gaussian smoothing, mirrored at the borders; sigma 0 changes nothing.
 
-    Floats keep their type; integers become float32, which would otherwise be
-    rounded after each axis.
+    Floats keep their type, and are added in it; integers and half floats become
+    float32. A pixel's value depends on its neighbours alone, to the last bit:
+    it is the same in a tile as in the whole.
+
+    Parameters
+    ----------
+    values : (H, W) floats or integers
+    sigma : float, pixels
+        Standard deviation.
     """
     values = _as_floats(values)
-    if sigma <= 0:
+    if sigma <= 0 or not values.size:
         return values
     radius = gaussian_radius(sigma)
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    kernel /= kernel.sum()
-    for axis in (0, 1):
-        values = correlate1d(values, kernel, axis=axis, mode="reflect")
-    return values
+    kernel = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
+    kernel = (kernel / (2 * kernel[1:].sum() + kernel[0])).astype(values.dtype)
+    height, width = values.shape
+    out = np.empty_like(values, order="C")
+    sides = np.r_[-radius:0, width : width + radius]
+    framed = np.r_[0:radius, width + radius : width + 2 * radius]
+    spare = np.empty((BAND, width), values.dtype)
+    wide = np.empty((BAND, width + 2 * radius), values.dtype)
+    for top in range(0, height, BAND):
+        count = min(BAND, height - top)
+        rows = values[mirrored(np.arange(top - radius, top + count + radius), height)]
+        middle = wide[:count, radius : radius + width]
+        _weighted(
+            [rows[start : start + count] for start in range(2 * radius + 1)],
+            kernel,
+            spare[:count],
+            out=middle,
+        )
+        wide[:count, framed] = middle[:, mirrored(sides, width)]
+        _weighted(
+            [wide[:count, start : start + width] for start in range(2 * radius + 1)],
+            kernel,
+            spare[:count],
+            out=out[top : top + count],
+        )
+    return out
+
+
+def _weighted(
+    shifted: list[NDArray[Any]], kernel: NDArray[Any], spare: NDArray[Any], *, out: NDArray[Any]
+) -> None:
+    """Sum of an odd number of arrays into `out`, those i from the middle weighted by kernel[i]."""
+    reach = len(kernel) - 1
+    np.multiply(shifted[reach], kernel[0], out=out)
+    for i in range(1, reach + 1):
+        np.add(shifted[reach - i], shifted[reach + i], out=spare)
+        np.multiply(spare, kernel[i], out=spare)
+        np.add(out, spare, out=out)
 
 
 def local_maxima(values: NDArray[Any], *, min_distance: float, threshold: float) -> Peaks:
@@ -102,46 +147,43 @@ def local_maxima(values: NDArray[Any], *, min_distance: float, threshold: float)
         Radius of the disc in which a peak is alone.
     threshold : float
     """
-    values = _as_floats(values)
-    if np.isnan(values).any():
-        values = np.where(np.isnan(values), -np.inf, values)
-    padded = np.pad(values, 1, constant_values=-np.inf)
-    centre = padded[1:-1, 1:-1]
-    candidate = centre >= threshold
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            if (dy, dx) == (0, 0) or np.hypot(dy, dx) > min_distance:
-                continue
-            shifted = padded[1 + dy : padded.shape[0] - 1 + dy, 1 + dx : padded.shape[1] - 1 + dx]
-            earlier = (dy, dx) < (0, 0)
-            candidate &= (centre > shifted) if earlier else (centre >= shifted)
-    rows, columns = np.nonzero(candidate)
+    values = np.ascontiguousarray(_as_floats(values))
+    index = peak_pixels(values, min_distance=min_distance, threshold=threshold)
+    rows, columns = np.divmod(index, max(1, values.shape[1]))
     height = values[rows, columns]
-
-    reach = int(np.floor(min_distance))
-    wide = np.pad(values, max(reach, 1), constant_values=-np.inf)
-    for dy in range(-reach, reach + 1):
-        for dx in range(-reach, reach + 1):
-            if max(abs(dy), abs(dx)) <= 1 or dy * dy + dx * dx > min_distance * min_distance:
-                continue
-            other = wide[rows + reach + dy, columns + reach + dx]
-            keep = (height > other) if (dy, dx) < (0, 0) else (height >= other)
-            if not keep.all():
-                rows, columns, height = rows[keep], columns[keep], height[keep]
-
+    y = rows + _towards_top(values, height, (rows - 1, columns), (rows + 1, columns))
+    x = columns + _towards_top(values, height, (rows, columns - 1), (rows, columns + 1))
     pixel = np.stack([rows, columns], axis=1).astype(np.int64)
-    yx = pixel.astype(np.float64)
-    for axis, (low, high) in enumerate((((0, 1), (2, 1)), ((1, 0), (1, 2)))):
-        before = padded[rows + low[0], columns + low[1]].astype(np.float64)
-        after = padded[rows + high[0], columns + high[1]].astype(np.float64)
-        middle = height.astype(np.float64)
-        bend = before - 2 * middle + after
-        usable = np.isfinite(before) & np.isfinite(after) & (bend < 0)
-        offset = np.zeros(len(rows))
-        offset[usable] = 0.5 * (before[usable] - after[usable]) / bend[usable]
-        yx[:, axis] += np.clip(offset, -0.5, 0.5)
-    return Peaks(pixel, yx, height.astype(np.float32))
+    return Peaks(pixel, np.stack([y, x], axis=1), height.astype(np.float32))
+
+
+_Places = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+def _towards_top(
+    values: NDArray[Any], height: NDArray[Any], before: _Places, after: _Places
+) -> NDArray[np.float64]:
+    """(N,) offsets, at most 0.5, to the top of the parabola through a pixel and two neighbours.
+
+    0 where a neighbour is missing or no number.
+    """
+    low, high = _at(values, before), _at(values, after)
+    bend = low - 2 * height.astype(np.float64) + high
+    usable = np.isfinite(low) & np.isfinite(high) & (bend < 0)
+    offset = np.zeros(len(height))
+    offset[usable] = 0.5 * (low[usable] - high[usable]) / bend[usable]
+    return np.clip(offset, -0.5, 0.5)
+
+
+def _at(values: NDArray[Any], places: _Places) -> NDArray[np.float64]:
+    """(N,) values at rows and columns; NaN outside."""
+    rows, columns = places
+    held = [np.clip(i, 0, n - 1) for i, n in zip(places, values.shape, strict=True)]
+    found = values[held[0], held[1]].astype(np.float64)
+    found[(held[0] != rows) | (held[1] != columns)] = np.nan
+    return found
 
 
 def _as_floats(values: NDArray[Any]) -> NDArray[Any]:
-    return values if np.issubdtype(values.dtype, np.floating) else values.astype(np.float32)
+    wide = np.issubdtype(values.dtype, np.floating) and values.dtype.itemsize >= 4
+    return values if wide else values.astype(np.float32)
