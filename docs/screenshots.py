@@ -1,8 +1,8 @@
 """Every screenshot of the documentation, taken anew: ``xvfb-run -a python docs/screenshots.py``.
 
-A real window of 1600 x 1000 pixels opens the shipped sample, detects nuclei by
-a click on the dock's button, and is saved in the dark and in the light theme. Then its
-nuclei are kept as proposals and annotated in the other dock, which is saved alike.
+A real window of 1600 x 1000 pixels opens the shipped sample, and each dock is used by clicks
+and keys, and saved in the dark and in the light theme. The classes that a person would see are
+those of the sample's truth.
 """
 
 from __future__ import annotations
@@ -22,16 +22,27 @@ from napari import Viewer
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
+from scipy.spatial import cKDTree
 
 from napari_nucbudget.bridge.layers import PROPOSAL_COLOR
+from napari_nucbudget.io.formats import read_points
+from napari_nucbudget.io.samples.locate import sample_path
 from napari_nucbudget.models.library import DEFAULT_DETECTOR
+from napari_nucbudget.types.classes import DEFAULT_CLASSES
 from napari_nucbudget.types.image import Region
+from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.ui.detect_widget import DetectWidget
+from napari_nucbudget.ui.plot import LINE_COLORS
+from napari_nucbudget.ui.session import Session
 from napari_nucbudget.ui.theme import colors_of
+from napari_nucbudget.ui.workbench import PLUGIN, TITLE
 
 IMAGES = Path(__file__).parent / "images"
+SAMPLE = "drawn_biopsy"
 SIZE = (1600, 1000)
-TIMEOUT_S = 600
+TIMEOUT_S = 900
+THEMES = ("dark", "light")
+TYPES = "nuclei-context-cnn"
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -43,6 +54,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def save(viewer: Viewer, name: str) -> None:
+    from napari.utils.theme import get_theme
     from PIL import Image, ImageColor
 
     QTest.qWait(800)
@@ -54,9 +66,16 @@ def save(viewer: Viewer, name: str) -> None:
     sides.paste(picture.crop((0, 0, width // 4, height)), (0, 0))
     sides.paste(picture.crop((width - width // 4, 0, width, height)), (width // 4, 0))
     tissue = picture.crop((width // 4, 0, width - width // 4, height))
-    colors = [(part.quantize(120).getpalette() or [])[: 120 * 3] for part in (tissue, sides)]
-    dock = colors_of(viewer)  # its thin lines would be too rare to get a colour
-    exact = [ImageColor.getrgb(c) for c in (dock.line, dock.bar, dock.muted, PROPOSAL_COLOR)]
+    dock = colors_of(viewer)  # its thin lines, and the dots, would be too rare to get a colour
+    theme = get_theme(viewer.theme)
+    borders = [
+        getattr(theme, part).as_hex("long")
+        for part in ("background", "foreground", "current", "highlight")
+    ]
+    rare = [dock.line, dock.bar, dock.muted, dock.error, PROPOSAL_COLOR, LINE_COLORS[0], *borders]
+    exact = [ImageColor.getrgb(c) for c in (*rare, *(c.color for c in DEFAULT_CLASSES.classes))]
+    each = (256 - len(exact)) // 2
+    colors = [(part.quantize(each).getpalette() or [])[: each * 3] for part in (tissue, sides)]
     palette = Image.new("P", (1, 1))
     palette.putpalette([*colors[0], *colors[1], *(v for rgb in exact for v in rgb)])
     small = picture.quantize(palette=palette, dither=Image.Dither.NONE)
@@ -64,137 +83,165 @@ def save(viewer: Viewer, name: str) -> None:
     print(f"{IMAGES / name}: {picture.size}, {(IMAGES / name).stat().st_size // 1000} kB")
 
 
-def detect_dock(sample: str, model: str) -> None:
+def save_both(viewer: Viewer, name: str) -> None:
+    for theme in THEMES:
+        viewer.theme = theme
+        save(viewer, f"{name}_{theme}.png")
+
+
+def click(button: object) -> None:
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    QTest.qWait(100)
+
+
+def truth() -> Nuclei:
+    """What was drawn, with its classes."""
+    (points,) = read_points(sample_path(f"{SAMPLE}.truth.csv"))
+    return points.nuclei
+
+
+def opened(zoom: float) -> Viewer:
     viewer = Viewer(show=True)
     viewer.window.resize(*SIZE)
-    viewer.open_sample("napari-nucbudget", sample)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-nucbudget", "Detect nuclei")
+    viewer.open_sample(PLUGIN, SAMPLE)
+    Session.of(viewer).set_annotator("Ann")
+    viewer.canvas.overlays["scale_bar"].visible = True
+    QApplication.processEvents()
+    viewer.reset_view()
+    viewer.scene.camera.zoom *= zoom
+    return viewer
+
+
+def detect_dock(model: str) -> None:
+    viewer = opened(4)
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Detect nuclei")
     if model != DEFAULT_DETECTOR:
         dock.form.add_model(model)
-    viewer.canvas.overlays["scale_bar"].visible = True
-    viewer.reset_view()
-    QApplication.processEvents()
-    camera = viewer.scene.camera
-    camera.zoom *= 4
-
     QTest.qWait(500)
-    QTest.mouseClick(dock.detect, Qt.MouseButton.LeftButton)
+    click(dock.detect)
     wait_for(lambda: not dock.job.running)
     if dock.proposals is None:
         raise SystemExit(f"The run failed: {dock.error.text()}")
     print(dock.result.count.text(), "|", dock.status.text())
-    for theme in ("dark", "light"):
-        viewer.theme = theme
-        save(viewer, f"detect_{theme}.png")
+    save_both(viewer, "detect")
     annotate_dock(viewer, dock)
     viewer.close()
 
 
 def annotate_dock(viewer: Viewer, detected: DetectWidget) -> None:
     """Keep what was detected, answer some of it, and show each tab of the dock."""
-    QTest.mouseClick(detected.kept.keep, Qt.MouseButton.LeftButton)
+    click(detected.kept.keep)
     wait_for(lambda: detected.session.store is not None and not detected.typing_job.running)
     viewer.window.remove_dock_widget("all")
-    _, dock = viewer.window.add_plugin_dock_widget("napari-nucbudget", "Annotate nuclei")
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Annotate nuclei")
     session = dock.session
-    session.set_annotator("Ann")
-    view = session.views.of()
-    for number, name in enumerate(session.store.classes.names):
-        some = view.nuclei.id[number::7]
-        session.edit(lambda store, some=some, name=name: store.relabel(some, name))
-    area = view.visible()
+    nuclei, drawn = session.views.of().nuclei, truth()
+    distance, at = cKDTree(drawn.yx).query(nuclei.yx)
+    area = session.views.of().visible()
     field = Region(area.y + 60, area.x + 60, area.height // 3, area.width // 3)
+    seen = field.contains(nuclei.yx) | (nuclei.id % 4 == 0)
+    for label, name in enumerate(session.store.classes.names):
+        some = nuclei.id[seen & (distance < 6) & (drawn.label[at] == label)]
+        session.edit(lambda store, some=some, name=name: store.relabel(some, name))
+    wrong = nuclei.id[seen & (distance >= 6)]
+    session.edit(lambda store: store.delete(wrong))
     session.edit(lambda store: store.accept_all(session.image, field))
     dock.fields.declare_region(field)
-    QTest.mouseClick(dock.proposals.next, Qt.MouseButton.LeftButton)
-    for theme in ("dark", "light"):
-        viewer.theme = theme
-        dock.tabs.setCurrentIndex(0)
-        save(viewer, f"annotate_{theme}.png")
+    click(dock.proposals.next)
+    save_both(viewer, "annotate")
     dock.tabs.setCurrentWidget(dock.gallery)
     dock.gallery.which.setCurrentText("of people")
-    QTest.mouseClick(dock.gallery.fill, Qt.MouseButton.LeftButton)
+    click(dock.gallery.fill)
     wait_for(lambda: not dock.gallery.job.running)
-    save(viewer, "annotate_gallery.png")
+    save_both(viewer, "gallery")
     dock.tabs.setCurrentWidget(dock.fields)
-    save(viewer, "annotate_fields.png")
+    save_both(viewer, "fields")
     session.close_project()
 
 
-def labelled_sample(sample: str, model: str) -> Viewer:
-    """The sample with proposals of `model` accepted in a field, in a project of its own."""
-    import numpy as np
-
-    from napari_nucbudget.infer.detect import detect
-    from napari_nucbudget.models.library import load_detector
-    from napari_nucbudget.types.image import Region
-    from napari_nucbudget.ui.session import Session
-
+def labelled_sample() -> Viewer:
+    """The sample with a field in which every nucleus has its class, in a project of its own."""
     # the docks before this one left proposals in the sample's project
     os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="nucbudget-")
-    viewer = Viewer(show=True)
-    viewer.window.resize(*SIZE)
-    viewer.open_sample("napari-nucbudget", sample)
+    viewer = opened(3)
     session = Session.of(viewer)
     image = session.ensure()
     if image is None or session.store is None:
         raise SystemExit("The sample could not be entered into a project.")
-    store = session.store
+    session.set_annotator("Ann")
+    store, drawn = session.store, truth()
     height, width = store.image(image).shape
-    field = Region(height // 4, width // 4, min(600, height // 2), min(800, width // 2))
-    source = session.open_source(store.image(image))
-    found = detect(source, load_detector(model), region=field)
-    drawn = np.random.default_rng(0).integers(3, size=len(found))
+    field = Region(height // 4, width // 4, min(500, height // 2), min(500, width // 2))
+    inside = drawn.select(field.contains(drawn.yx))
     for label, name in enumerate(store.classes.names):
-        store.add(image, found.yx[drawn == label], name)
+        store.add(image, inside.yx[inside.label == label], name)
     store.add_field(image, field)
     session.sync()
-    viewer.reset_view()
-    viewer.scene.camera.zoom *= 3
-    QApplication.processEvents()
+    center = field.y + field.height / 2, field.x + field.width / 2
+    viewer.scene.camera.center = tuple(value * (session.mpp_of() or 1.0) for value in center)
     return viewer
 
 
-def teach_dock(sample: str, model: str) -> None:
-    viewer = labelled_sample(sample, model)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-nucbudget", "Teach nuclei")
-    dock.form.steps.setValue(60)
-    wait_for(lambda: not dock._later.isActive())
-    QTest.mouseClick(dock.train, Qt.MouseButton.LeftButton)
-    wait_for(lambda: not dock.job.running and not dock.process.running)
-    if dock.error.text():
-        raise SystemExit(f"The training failed: {dock.error.text()}")
-    for theme in ("dark", "light"):
-        viewer.theme = theme
-        save(viewer, f"teach_{theme}.png")
+def workbench(_: str) -> None:
+    viewer = labelled_sample()
+    _, bench = viewer.window.add_plugin_dock_widget(PLUGIN, TITLE)
+    QTest.qWait(1500)
+    bench.show_dock("Annotate")
+    save_both(viewer, "workbench")
+    bench.session.close()
     viewer.close()
 
 
-def check_dock(sample: str, model: str) -> None:
-    viewer = labelled_sample(sample, model)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-nucbudget", "Check nuclei")
-    dock.classifier.setCurrentIndex(dock.classifier.count() - 1)
-    QTest.mouseClick(dock.check, Qt.MouseButton.LeftButton)
+def teach_dock(model: str) -> None:
+    """Save the dock while its curve grows."""
+    viewer = labelled_sample()
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Teach nuclei")
+    dock.form.choose(model)
+    dock.form.steps.setValue(80)
+    wait_for(lambda: not dock._later.isActive())
+    click(dock.train)
+    wait_for(lambda: dock.bar.value() >= 45 or bool(dock.error.text()))
+    if dock.error.text() or not dock.process.running:
+        raise SystemExit(f"The training failed: {dock.error.text()}")
+    save_both(viewer, "teach")
+    click(dock.cancel)
+    dock.session.close()
+    viewer.close()
+
+
+def check_dock(model: str) -> None:
+    viewer = labelled_sample()
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Check nuclei")
+    dock.detector.setCurrentIndex(max(0, dock.detector.findData(model)))
+    dock.classifier.setCurrentIndex(dock.classifier.findData(TYPES))
+    click(dock.check)
     wait_for(lambda: not dock.job.running)
     if dock.check_result is None:
         raise SystemExit(f"The check failed: {dock.error.text()}")
-    QTest.mouseClick(dock.next, Qt.MouseButton.LeftButton)
-    for theme in ("dark", "light"):
-        viewer.theme = theme
-        save(viewer, f"check_{theme}.png")
+    dock.kind.setCurrentText("mistyped")
+    click(dock.next)
+    save_both(viewer, "check")
+    dock.session.close()
     viewer.close()
+
+
+DOCKS = {
+    "detect": detect_dock,
+    "workbench": workbench,
+    "check": check_dock,
+    "teach": teach_dock,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=DEFAULT_DETECTOR, help="a shipped name, or a folder")
-    parser.add_argument("--sample", default="drawn_biopsy", help="key of the sample to open")
+    parser.add_argument("--docks", nargs="*", default=list(DOCKS), choices=list(DOCKS))
     arguments = parser.parse_args()
     IMAGES.mkdir(exist_ok=True)
     app = QApplication.instance() or QApplication([])
-    detect_dock(arguments.sample, arguments.model)
-    teach_dock(arguments.sample, arguments.model)
-    check_dock(arguments.sample, arguments.model)
+    for name in arguments.docks:
+        DOCKS[name](arguments.model)
     app.quit()
 
 
