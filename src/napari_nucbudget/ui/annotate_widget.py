@@ -151,9 +151,9 @@ class AnnotateWidget(QWidget):
             seconds = person.seconds
             if person.annotator == store.annotator:
                 seconds += self.session.clock.seconds
-            lines.append(
-                f"{person.annotator}: {person.labels:,} labels in {time_in_words(seconds)}"
-            )
+            if person.labels or seconds >= 1:
+                told = f"{person.annotator}: {person.labels:,} labels in {time_in_words(seconds)}"
+                lines.append(told)
         self.spent.setText("<br>".join(lines))
 
     def _apply_theme(self, event: Any = None) -> None:

@@ -269,7 +269,8 @@ class CheckWidget(QWidget):
         interval = f" [{low:.2f}, {high:.2f}]" if types.images > 1 else ""
         self.types.setText(
             f"Classes of {types.nuclei:,} dots: weighted F1 {types.weighted_f1:.3f}{interval}, "
-            f"accuracy {types.accuracy:.3f}. Click a number to see its nuclei."
+            f"accuracy {types.accuracy:.3f}. Rows: your classes; columns: the model's. Click a "
+            "number to see its nuclei."
         )
         self.confusion.show_counts(types.confusion, list(types.class_f1))
 
@@ -294,8 +295,8 @@ class CheckWidget(QWidget):
         self.scores.setText(
             f"<b>F1 {scores.f1:.3f}</b> ({interval})<br>"
             f"precision {scores.precision:.3f}, recall {scores.recall:.3f}<br>"
-            f"threshold {self.threshold:.2f}, radius {scores.radius_um:g} µm; "
-            f"{scores.nuclei:,} dots in {scores.images} images<br>"
+            f"threshold {self.threshold:.2f}, radius {scores.radius_um:g} µm<br>"
+            f"{scores.nuclei:,} dots in {scores.images} image{'s' * (scores.images != 1)}; "
             f"best F1 {scores.best.f1:.3f} at {scores.best.threshold:.2f}"
         )
         self._walk_kind()

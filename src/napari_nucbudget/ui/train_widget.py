@@ -210,7 +210,7 @@ class TrainWidget(QWidget):
             typed = int((nuclei.label >= 0).sum())
             known = image.patient if image.patient != "unknown" else f"image {image.name}"
             used = "validation" if image.split == "train" and known in held else image.split
-            told = f"{len(fields)} fields, {len(nuclei):,} dots"
+            told = f"{len(fields)} field{'s' * (len(fields) != 1)}, {len(nuclei):,} dots"
             if self.form.task == "classification":
                 told = f"{typed:,} with a class"
             rows.append(SplitRow(image.id, image.name, image.patient, told, image.split, used))
@@ -285,6 +285,8 @@ class TrainWidget(QWidget):
             title: [(r.step, r.loss[key]) for r in reports if key in r.loss]
             for key, title in CURVES.items()
         }
+        if lines["supervised"] == lines["loss"]:  # it is all of the loss
+            del lines["supervised"]
         scores = [(r.step, r.validation["f1"]) for r in reports if "f1" in r.validation]
         self.loss.set_lines(lines, x_max=last.steps)
         self.score.set_lines({"validation F1": scores}, x_max=last.steps)
@@ -385,7 +387,8 @@ class TrainWidget(QWidget):
         self.cancel.setEnabled(running or waiting)
         self.bar.setVisible(running or waiting)
         if running and not self._reports:
-            self.bar.setRange(0, 0)
+            self.bar.setRange(0, 1)  # not (0, 0): what moves has the whole canvas drawn with it
+            self.bar.setValue(0)
         self.error.setVisible(bool(self.error.text()))
 
     def _apply_theme(self, event: Any = None) -> None:
