@@ -8,10 +8,10 @@ QUICK :=
 RESULTS := $(if $(QUICK),runs/results,docs/results)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo app test check format bench paper samples screenshots figures clean
+.PHONY: help demo app test check format bench prove-slides paper samples screenshots figures clean
 
 help:  ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -46,6 +46,12 @@ bench: $(READY)  ## Time detection, training and projects; kill 200 annotating p
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/project.py
 	NUCBUDGET_KILLS=200 NUCBUDGET_EDITS=10000 $(BIN)/python -m pytest -o timeout=3600 tests/project/test_killed.py tests/project/test_undo.py
+
+prove-slides: $(READY)  ## A slide killed and resumed, a cluster that loses a worker, rates, panning: in runs/prove-slides
+	$(BIN)/python benchmarks/slide_proof.py runs/prove-slides/killed
+	$(BIN)/python benchmarks/cluster_proof.py runs/prove-slides/cluster
+	$(BIN)/python benchmarks/slide.py runs/prove-slides/cluster/drawn0.ome.tif --classify nuclei-context-cnn --rounds 3
+	.ci/with-screen $(BIN)/python benchmarks/panning.py runs/prove-slides/panning
 
 paper: $(READY)  ## Section 3's tables and figures from NUCBUDGET_DATA into docs/results (hours; QUICK=--quick: minutes)
 	$(BIN)/python benchmarks/detection.py

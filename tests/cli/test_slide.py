@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tifffile
 
-from napari_nucbudget.cli.slide_output import bytes_of, folders_of
-from napari_nucbudget.errors import ConfigError, OutputError
+from napari_nucbudget.cli.slide_output import bytes_of, folders_of, regions_of
+from napari_nucbudget.errors import ConfigError, OutputError, PointsError
 from napari_nucbudget.infer.slide import iter_slide
 from napari_nucbudget.infer.slide_summary import summarize
 from napari_nucbudget.models.library import load_detector
@@ -48,9 +49,10 @@ def test_it_writes_table_statistics_and_report(
     assert float(rows[0]["per_mm2"]) == pytest.approx(result["per_mm2"], rel=1e-3)
     page = (folder / "report.html").read_text()
     assert f"{result['nuclei']:,} nuclei" in page
-    assert page.count('src="data:image/') == 3
+    # The slide and its map of density, each with the border of the tissue.
+    assert page.count('src="data:image/') == 4
     assert not re.search(r'(src|href)="(?!data:)', page)  # it needs nothing else
-    for part in ("Histogram of scores", "model weights", "per mm²", "torch", "a.ome.tif"):
+    for part in ("Histogram of scores", "SHA-256 of the weights", "per mm²", "torch", "a.ome.tif"):
         assert part in page
 
 
@@ -77,6 +79,27 @@ def test_a_slide_that_fails_does_not_stop_the_others(
     assert "Traceback" not in err
 
 
+def test_a_tile_that_does_not_decode_is_said_in_every_place(
+    run: Any, slide: Path, model: str, tmp_path: Path
+) -> None:
+    with tifffile.TiffFile(slide) as tif:
+        page: Any = tif.pages[0]
+        tile = 3 * page.chunked[1] + 3  # amid the tissue
+        offset, size = page.dataoffsets[tile], page.databytecounts[tile]
+    with slide.open("r+b") as file:
+        file.seek(offset)
+        file.write(bytes(size))
+    code, _, err = run("slide", slide, "--out", tmp_path / "out", "-m", model, "--report")
+    assert code == 0, err
+    assert "not computed: y=" in err
+    with (tmp_path / "out" / "a" / "skipped.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert rows
+    assert all("row 3, column 3" in row["reason"] for row in rows)
+    page_of = (tmp_path / "out" / "a" / "report.html").read_text()
+    assert f"{len(rows)} places do not decode" in page_of
+
+
 def test_classes_have_their_rows_and_colours(slide: Path, model: str, tmp_path: Path) -> None:
     from PIL import Image
 
@@ -101,7 +124,69 @@ def test_classes_have_their_rows_and_colours(slide: Path, model: str, tmp_path: 
     assert {row["class"]: int(row["nuclei"]) for row in rows[1:]} == summary.counts
     assert sum(float(row["fraction"]) for row in rows[1:]) == pytest.approx(1, abs=1e-4)
     assert summary.report is not None
-    assert "#00e5ff" in summary.report.read_text()
+    page = summary.report.read_text()
+    assert "#00e5ff" in page
+    for name, count in summary.counts.items():
+        assert (f"density: {name}" in page) == (count > 0)
+
+
+def square(y: float, x: float, side: float, name: str) -> dict[str, Any]:
+    """A region as QuPath writes it."""
+    ring = [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]
+    return {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"objectType": "annotation", "name": name},
+    }
+
+
+def test_drawn_regions_have_rows_of_their_own(
+    run: Any, slide: Path, model: str, tmp_path: Path
+) -> None:
+    command = ("slide", slide, "--out", tmp_path / "out", "-m", model)
+    run(*command)
+    # Tissue begins at column 60: of the second region a part is glass.
+    drawn = [square(100, 100, 200, "inside"), square(100, 0, 100, "border & glass")]
+    file = tmp_path / "drawn.geojson"
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": drawn}))
+    code, out, err = run(*command, "--regions", file, "--report", "--json")
+    assert code == 0, err
+    assert "going on with" in err  # nothing was computed again
+    inside, border = json.loads(out)["slides"][0]["regions"]
+    assert inside["mm2"] == pytest.approx((200 * 0.55e-3) ** 2, rel=1e-3)
+    assert 0.3 < border["mm2"] / (100 * 0.55e-3) ** 2 < 0.7
+    centres = slide_case.draw()[1]
+    within = ((centres > 99.5) & (centres < 299.5)).all(axis=1).sum()
+    assert abs(inside["nuclei"] - within) <= 0.1 * within
+    with (tmp_path / "out" / "a" / "statistics.csv").open() as table:
+        rows = {row["region"]: row for row in csv.DictReader(table)}
+    assert list(rows) == ["tissue", "inside", "border & glass"]
+    assert int(rows["inside"]["nuclei"]) == inside["nuclei"]
+    page = (tmp_path / "out" / "a" / "report.html").read_text()
+    assert page.count("border &amp; glass") == 2  # on the slide and in the table
+
+
+def test_bad_regions_are_refused_before_anything_is_computed(
+    run: Any, slide: Path, model: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "bad.geojson"
+    file.write_text('{"type": "FeatureCollection", "features": []}')
+    code, _, err = run("slide", slide, "--out", tmp_path / "out", "-m", model, "--regions", file)
+    assert code == 2
+    assert "bad.geojson holds no region" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_regions_of_several_slides_come_from_a_folder(tmp_path: Path) -> None:
+    slides = [Path("x/a.ome.tif"), Path("y/b.svs")]
+    (tmp_path / "a.geojson").touch()
+    (tmp_path / "b.csv").touch()
+    assert regions_of(slides, tmp_path) == [tmp_path / "a.geojson", tmp_path / "b.csv"]
+    assert regions_of(slides, None) == [None, None]
+    with pytest.raises(PointsError, match=r"no regions for c\.svs; c\.geojson was expected"):
+        regions_of([Path("c.svs")], tmp_path)
+    with pytest.raises(ConfigError, match="cannot be the regions of 2 slides"):
+        regions_of(slides, tmp_path / "a.geojson")
 
 
 def test_two_slides_of_one_name_are_refused() -> None:

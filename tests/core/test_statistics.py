@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from napari_nucbudget.core.statistics import Outline, region_statistics
-from napari_nucbudget.errors import RegionError
+from napari_nucbudget.core.outline import Outline
+from napari_nucbudget.core.statistics import region_statistics
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import Nuclei
 
@@ -58,13 +58,11 @@ def test_no_nuclei_have_no_density_and_no_fraction() -> None:
     assert all((r.nuclei, r.fraction, r.per_mm2) == (0, 0.0, 0.0) for r in rows)
 
 
-def test_an_outline_holds_what_lies_inside_and_its_area_is_exact() -> None:
-    l_shape = Outline(np.array([[0, 0], [0, 10], [4, 10], [4, 4], [10, 4], [10, 0]], float))
-    points = np.array([[2, 8], [8, 2], [8, 8], [-1, 2], [2, 2]])
-    np.testing.assert_array_equal(l_shape.contains(points), [True, True, False, False, True])
-    assert l_shape.area == 64
-
-
-def test_two_corners_are_no_outline() -> None:
-    with pytest.raises(RegionError, match="at least 3 corners"):
-        Outline(np.zeros((2, 2)))
+def test_a_region_that_is_partly_glass_has_the_area_of_its_tissue() -> None:
+    nuclei = Nuclei.from_points([[2, 2], [90, 90]])
+    square = Outline(np.array([[0, 0], [0, 10], [10, 10], [10, 0]], float))
+    (row,) = region_statistics(
+        nuclei, {"edge": square}, mpp=2.0, area_mm2=9.0, shares={"edge": 0.25}
+    )
+    assert (row.nuclei, row.area_mm2) == (1, pytest.approx(100e-6))
+    assert row.per_mm2 == pytest.approx(10_000)

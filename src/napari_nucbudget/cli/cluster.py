@@ -14,6 +14,7 @@ from napari_nucbudget.cli.slide import (
     Mask,
     Mpp,
     Out,
+    Regions,
     Report,
     Resume,
     Scores,
@@ -21,7 +22,13 @@ from napari_nucbudget.cli.slide import (
     Threshold,
     tell,
 )
-from napari_nucbudget.cli.slide_output import finish, folders_of, follow
+from napari_nucbudget.cli.slide_output import (
+    finish,
+    folders_of,
+    follow,
+    regions_of,
+    regions_on,
+)
 
 __all__ = ["cluster"]
 
@@ -40,6 +47,7 @@ def cluster(
     mpp: Mpp = None,
     threshold: Threshold = None,
     mask: Mask = None,
+    regions: Regions = None,
     resume: Resume = False,
     scores: Scores = False,
     report: Report = False,
@@ -55,6 +63,7 @@ def cluster(
         mpp=mpp, threshold=threshold, mask=mask, scores=scores, must_exist=resume
     )
     folders = folders_of(slides, out)
+    drawn = dict(zip(slides, regions_of(slides, regions), strict=True))
     detector = load_detector(model, device=device)
     classifier = load_classifier(classify, device=device) if classify else None
     threads = None if local is None else max(1, (os.cpu_count() or 1) // local)
@@ -64,6 +73,7 @@ def cluster(
         )
 
         def one(path: Path, folder: Path) -> dict[str, Any]:
+            on_it = regions_on(path, drawn[path], mpp)
             steps = iter_slide(
                 path,
                 detector,
@@ -72,6 +82,6 @@ def cluster(
                 settings=settings,
                 compute=compute,
             )
-            return finish(follow(steps, path.name), report=report)
+            return finish(follow(steps, path.name), report=report, regions=on_it)
 
         tell(slides, folders, one, as_json)

@@ -9,7 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, Model
-from napari_nucbudget.cli.slide_output import bytes_of, finish, folders_of, follow
+from napari_nucbudget.cli.slide_output import (
+    bytes_of,
+    finish,
+    folders_of,
+    follow,
+    regions_of,
+    regions_on,
+)
 from napari_nucbudget.errors import NucbudgetError
 from napari_nucbudget.types.progress import time_in_words
 
@@ -18,6 +25,7 @@ __all__ = [
     "Mask",
     "Mpp",
     "Out",
+    "Regions",
     "Report",
     "Resume",
     "Scores",
@@ -40,6 +48,13 @@ Mask = Annotated[
     Path | None,
     typer.Option(help="Picture of the slide in small, not black where it is to be computed."),
 ]
+Regions = Annotated[
+    Path | None,
+    typer.Option(
+        help="Drawn regions that get statistics of their own: GeoJSON of QuPath, or a folder of "
+        "them, SLIDE.geojson."
+    ),
+]
 Memory = Annotated[str, typer.Option(help="Memory that the run may take, as in 4GiB.")]
 Resume = Annotated[
     bool,
@@ -61,6 +76,7 @@ def slide(
     mpp: Mpp = None,
     threshold: Threshold = None,
     mask: Mask = None,
+    regions: Regions = None,
     max_memory: Memory = "4GiB",
     resume: Resume = False,
     scores: Scores = False,
@@ -81,12 +97,14 @@ def slide(
         must_exist=resume,
     )
     folders = folders_of(slides, out)
+    drawn = dict(zip(slides, regions_of(slides, regions), strict=True))
     detector = load_detector(model, device=device)
     classifier = load_classifier(classify, device=device) if classify else None
 
     def one(path: Path, folder: Path) -> dict[str, Any]:
+        on_it = regions_on(path, drawn[path], mpp)
         steps = iter_slide(path, detector, out=folder, classifier=classifier, settings=settings)
-        return finish(follow(steps, path.name), report=report)
+        return finish(follow(steps, path.name), report=report, regions=on_it)
 
     tell(slides, folders, one, as_json)
 
@@ -119,6 +137,11 @@ def tell(slides: list[Path], folders: list[Path], one: Any, as_json: bool) -> No
             )
             if len(result["counts"]) > 1:
                 typer.echo("  " + ", ".join(f"{n:,} {c}" for c, n in result["counts"].items()))
+            for row in result["regions"]:
+                typer.echo(
+                    f"  {row['region']}: {row['nuclei']:,} nuclei on {row['mm2']:,.3g} mm² of "
+                    f"tissue, {row['per_mm2']:,.0f} per mm²"
+                )
     if as_json:
         typer.echo(json.dumps({"slides": results}))
     if failed:

@@ -10,13 +10,15 @@ from typing import Any
 
 import typer
 
-from napari_nucbudget.errors import ConfigError, OutputError
+from napari_nucbudget.core.outline import Outlines
+from napari_nucbudget.errors import ConfigError, OutputError, PointsError
 from napari_nucbudget.types.progress import time_in_words
 
-__all__ = ["bytes_of", "finish", "folders_of", "follow"]
+__all__ = ["bytes_of", "finish", "folders_of", "follow", "regions_of", "regions_on"]
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
 TITLE_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr")
+REGION_SUFFIXES = (".geojson", ".json", ".csv")
 LINE_EVERY_S = 30.0
 """Seconds between lines of progress where stderr is no terminal, but a log."""
 
@@ -62,6 +64,62 @@ def _title(path: Path) -> str:
     return path.stem
 
 
+def regions_of(slides: list[Path], regions: Path | None) -> list[Path | None]:
+    """File with the regions of each slide; in a folder it is named after the slide.
+
+    Raises
+    ------
+    ConfigError
+        Where one file is given for several slides.
+    PointsError
+        Where a slide has no file in the folder.
+    """
+    if regions is None:
+        return [None] * len(slides)
+    if not regions.is_dir():
+        if len(slides) > 1:
+            raise ConfigError(
+                f"{regions} cannot be the regions of {len(slides)} slides. Put a file for each "
+                f"slide into one folder ({_title(slides[0])}.geojson and so on) and give the "
+                "folder."
+            )
+        return [regions]
+    found: list[Path | None] = []
+    for slide in slides:
+        named = [regions / f"{_title(slide)}{suffix}" for suffix in REGION_SUFFIXES]
+        there = [path for path in named if path.exists()]
+        if not there:
+            raise PointsError(
+                f"{regions} holds no regions for {slide.name}; {named[0].name} was expected."
+            )
+        found.append(there[0])
+    return found
+
+
+def regions_on(slide: Path, regions: Path | None, mpp: float | None) -> dict[str, Outlines]:
+    """Regions on a slide, read and checked before anything is computed; none without a file.
+
+    Raises
+    ------
+    ImageError
+        Where the slide cannot be read.
+    PointsError, RegionError
+        Where the regions cannot; see `read_regions`.
+    """
+    if regions is None:
+        return {}
+    from napari_nucbudget.io.images import open_image
+    from napari_nucbudget.io.regions import read_regions
+
+    source = open_image(slide, mpp=mpp)
+    try:
+        return read_regions(regions, source.shape)
+    finally:
+        close = getattr(source, "close", None)
+        if close is not None:
+            close()
+
+
 def follow(steps: Generator[Any, None, Any], title: str) -> Any:
     """Result of a slide run, with a bar on a terminal and a line now and then in a log."""
     from rich.console import Console
@@ -100,11 +158,11 @@ def follow(steps: Generator[Any, None, Any], title: str) -> Any:
             first = False
 
 
-def finish(result: Any, *, report: bool) -> dict[str, Any]:
+def finish(result: Any, *, report: bool, regions: dict[str, Outlines]) -> dict[str, Any]:
     """Write what is derived from a finished run, and give the facts about it for printing."""
     from napari_nucbudget.infer.slide_summary import summarize
 
-    summary = summarize(result, report=report)
+    summary = summarize(result, report=report, regions=regions)
     for region, reason in result.table.skipped:
         typer.echo(
             f"nucbudget: not computed: y={region.y}, x={region.x}, height={region.height}, "
@@ -118,6 +176,15 @@ def finish(result: Any, *, report: bool) -> dict[str, Any]:
         "counts": summary.counts,
         "mm2": round(summary.area_mm2, 6),
         "per_mm2": round(summary.per_mm2, 1),
+        "regions": [
+            {
+                "region": row.region,
+                "nuclei": row.nuclei,
+                "mm2": round(row.area_mm2, 6),
+                "per_mm2": round(row.per_mm2, 1),
+            }
+            for row in summary.regions
+        ],
         "mpp": result.mpp,
         "skipped": [[r.y, r.x, r.height, r.width] for r, _ in result.table.skipped],
         "resumed_blocks": result.resumed,

@@ -9,50 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from napari_nucbudget.errors import RegionError
+from napari_nucbudget.core.outline import Outline, Outlines
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import Nuclei
 
-__all__ = ["ClassStatistics", "Outline", "region_statistics"]
+__all__ = ["ALL", "ClassStatistics", "region_statistics"]
 
 ALL = "all"
-
-
-@dataclass(frozen=True, eq=False)
-class Outline:
-    """A polygon on a slide, as it is drawn in a viewer.
-
-    Attributes
-    ----------
-    corners : (M, 2) floats
-        Level-0 (y, x), pixel centres at whole numbers; the last is joined to the first.
-    """
-
-    corners: NDArray[np.floating]
-
-    def __post_init__(self) -> None:
-        if self.corners.ndim != 2 or self.corners.shape[1] != 2 or len(self.corners) < 3:
-            raise RegionError(
-                f"A polygon has at least 3 corners of (y, x), got shape {self.corners.shape}."
-            )
-
-    @property
-    def area(self) -> float:
-        """Level-0 pixels, by the shoelace formula."""
-        y, x = (self.corners - self.corners[0]).astype(np.float64).T
-        return 0.5 * abs(float(y @ np.roll(x, 1) - x @ np.roll(y, 1)))
-
-    def contains(self, yx: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Which of (N, 2) points lie inside: a ray from them crosses the outline oddly often."""
-        y, x = np.asarray(yx, np.float64).T
-        inside = np.zeros(len(y), np.bool_)
-        first = np.roll(self.corners, 1, axis=0).astype(np.float64)
-        for (y0, x0), (y1, x1) in zip(first, self.corners.astype(np.float64), strict=True):
-            if y0 == y1:
-                continue
-            crossed = (y0 <= y) != (y1 <= y)
-            inside ^= crossed & (x < x0 + (y - y0) / (y1 - y0) * (x1 - x0))
-        return inside
+"""Label of the row for nuclei of all classes."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +51,11 @@ class ClassStatistics:
 
 def region_statistics(
     nuclei: Nuclei,
-    regions: Mapping[str, Region | Outline | None],
+    regions: Mapping[str, Region | Outline | Outlines | None],
     *,
     mpp: float,
     area_mm2: float,
+    shares: Mapping[str, float] | None = None,
 ) -> list[ClassStatistics]:
     """A row for all nuclei of each region, then one for each of its classes.
 
@@ -100,12 +65,15 @@ def region_statistics(
     Parameters
     ----------
     nuclei : Nuclei
-    regions : mapping of str to Region, Outline or None
+    regions : mapping of str to Region, Outline, Outlines or None
         None stands for all nuclei, on `area_mm2`.
     mpp : float
         µm per level-0 pixel.
     area_mm2 : float
         Area on which nuclei were sought.
+    shares : mapping of str to float, optional
+        Part of a region, 0 .. 1, in which nuclei were sought, and to which its area and
+        densities refer; 1 where it is not given.
     """
     scheme = [*nuclei.classes.names]
     if (nuclei.label < 0).any():
@@ -117,7 +85,9 @@ def region_statistics(
     rows = []
     for title, region in regions.items():
         inside = np.ones(len(nuclei), np.bool_) if region is None else region.contains(nuclei.yx)
-        area = area_mm2 if region is None else region.area * mpp**2 * 1e-6
+        area = area_mm2
+        if region is not None:
+            area = region.area * (shares or {}).get(title, 1.0) * mpp**2 * 1e-6
         for label in (ALL, *groups):
             chosen = inside if label == ALL else inside & (names == label)
             count = int(chosen.sum())

@@ -2,38 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from napari_nucbudget.core.outline import Outlines
 from napari_nucbudget.core.overview import read_overview
-from napari_nucbudget.core.statistics import ClassStatistics, region_statistics
+from napari_nucbudget.core.statistics import ALL, ClassStatistics, region_statistics
+from napari_nucbudget.core.tissue import TissueMask
 from napari_nucbudget.infer.slide import SlideResult
 from napari_nucbudget.io.images import open_image
-from napari_nucbudget.io.slide_runs import SlideRunFolder
+from napari_nucbudget.io.slide_runs import TISSUE_FILE, SlideRunFolder
 from napari_nucbudget.io.statistics_table import write_skipped, write_statistics
+from napari_nucbudget.io.tissue_files import read_mask
 from napari_nucbudget.types.classes import UNLABELLED
 from napari_nucbudget.types.nuclei import Nuclei
 
 __all__ = ["SlideSummary", "read_nuclei", "summarize"]
 
 STATISTICS_FILE, SKIPPED_FILE = "statistics.csv", "skipped.csv"
+SAMPLES = 256
+"""Samples a side of a region's bounds, to tell how much of it is tissue: within 1 %."""
 
 
 @dataclass(frozen=True)
 class SlideSummary:
-    """What is said of a slide in a line; `report` is its page, where one was written."""
+    """What is said of a slide in a line.
+
+    `regions` has a row for all nuclei of each drawn region; `report` is its page, where one was
+    written.
+    """
 
     name: str
     counts: dict[str, int]
     area_mm2: float
     per_mm2: float
+    regions: tuple[ClassStatistics, ...] = ()
     report: Path | None = None
 
 
-def summarize(result: SlideResult, *, report: bool = False) -> SlideSummary:
+def summarize(
+    result: SlideResult,
+    *,
+    report: bool = False,
+    regions: Mapping[str, Outlines] | None = None,
+) -> SlideSummary:
     """Write the statistics of a run, what was skipped, and the report if it is wanted.
+
+    Parameters
+    ----------
+    result : SlideResult
+    report : bool
+    regions : mapping of str to Outlines, optional
+        Drawn regions, which get statistics of their own; of the tissue in them.
 
     Raises
     ------
@@ -46,22 +69,59 @@ def summarize(result: SlideResult, *, report: bool = False) -> SlideSummary:
     # Damage hardly ever lies on tissue alone: the area it takes away is an upper bound.
     lost = sum(region.area for region, _ in result.table.skipped) * result.mpp**2 * 1e-6
     area = max(result.area_mm2 - lost, 0.0)
-    rows = region_statistics(nuclei, {"tissue": None}, mpp=result.mpp, area_mm2=area)
+    drawn = dict(regions or {})
+    shares = _shares(run, result, drawn)
+    rows = region_statistics(
+        nuclei, {"tissue": None, **drawn}, mpp=result.mpp, area_mm2=area, shares=shares
+    )
     if result.table.skipped:
         write_skipped(result.folder / SKIPPED_FILE, result.table.skipped)
     name = str(run.facts["slide"]["name"])
     write_statistics(result.folder / STATISTICS_FILE, rows, image=name)
     page = None
     if report:
-        page = _report(run, result, nuclei, rows)
+        page = _report(run, result, nuclei, rows, drawn)
     counts = {n: c for n, c in nuclei.counts().items() if c or n != UNLABELLED}
     if all(n == UNLABELLED or not c for n, c in counts.items()):
         counts = {UNLABELLED: len(nuclei)}
-    return SlideSummary(name, counts, area, len(nuclei) / area if area else 0.0, page)
+    of_regions = tuple(row for row in rows if row.region in drawn and row.label == ALL)
+    density = len(nuclei) / area if area else 0.0
+    return SlideSummary(name, counts, area, density, of_regions, page)
+
+
+def _shares(
+    run: SlideRunFolder, result: SlideResult, drawn: Mapping[str, Outlines]
+) -> dict[str, float]:
+    """Part of each region that is tissue and was computed."""
+    if not drawn:
+        return {}
+    tissue = _tissue(run)
+    shares = {}
+    for name, region in drawn.items():
+        low, high = region.bounds()
+        steps = (np.arange(SAMPLES) + 0.5) / SAMPLES
+        rows, columns = (a + steps * (b - a) for a, b in zip(low, high, strict=True))
+        yx = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+        yx = yx[region.contains(yx)]
+        computed = tissue.contains(yx)
+        for skipped, _ in result.table.skipped:
+            computed &= ~skipped.contains(yx)
+        shares[name] = float(computed.mean()) if len(yx) else 1.0
+    return shares
+
+
+def _tissue(run: SlideRunFolder) -> TissueMask:
+    height, width = run.facts["slide"]["shape"]
+    mask = read_mask(run.path / TISSUE_FILE, (int(height), int(width))).mask
+    return TissueMask(mask, float(run.facts["tissue_step"]))
 
 
 def _report(
-    run: SlideRunFolder, result: SlideResult, nuclei: Nuclei, rows: list[ClassStatistics]
+    run: SlideRunFolder,
+    result: SlideResult,
+    nuclei: Nuclei,
+    rows: list[ClassStatistics],
+    drawn: Mapping[str, Outlines],
 ) -> Path:
     from napari_nucbudget.io.slide_report import THUMBNAIL_SIDE, write_report
 
@@ -72,7 +132,16 @@ def _report(
         close = getattr(source, "close", None)
         if close is not None:
             close()
-    return write_report(run, result.table, nuclei, rows, overview, mpp=result.mpp)
+    return write_report(
+        run,
+        result.table,
+        nuclei,
+        rows,
+        overview,
+        mpp=result.mpp,
+        tissue=_tissue(run),
+        regions=drawn,
+    )
 
 
 def read_nuclei(run: SlideRunFolder, path: Path) -> Nuclei:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import math
-from collections.abc import Sequence
-from io import BytesIO
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nucbudget.core.density import bin_counts, bin_size, density_picture
+from napari_nucbudget.core.outline import Outlines
 from napari_nucbudget.core.overview import Overview
-from napari_nucbudget.core.statistics import ClassStatistics
+from napari_nucbudget.core.statistics import ALL, ClassStatistics
+from napari_nucbudget.core.tissue import TissueMask
 from napari_nucbudget.io.files import write_atomically
+from napari_nucbudget.io.report_pictures import PICTURE_STYLE, THUMBNAIL_SIDE, pictures
 from napari_nucbudget.io.slide_runs import FinalTable, SlideRunFolder
 from napari_nucbudget.types.nuclei import Nuclei
 
 __all__ = ["REPORT_FILE", "THUMBNAIL_SIDE", "write_report"]
 
 REPORT_FILE = "report.html"
-THUMBNAIL_SIDE = 900
-"""Longer side of the thumbnail, pixels."""
 NO_CLASS = "#d7263d"
 SCORE_BINS = 40
 MOST_SKIPPED = 50
@@ -34,13 +32,20 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 table { border-collapse: collapse; } td, th { padding: .25rem .7rem; text-align: right;
   border-bottom: 1px solid #ddd; font-variant-numeric: tabular-nums; }
 th { font-weight: 600; } td:first-child, th:first-child { text-align: left; }
-.slides { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; flex: 1 1 24rem; }
-.map { position: relative; line-height: 0; } .map img { width: 100%; }
-.map img + img { position: absolute; left: 0; top: 0; height: 100%; image-rendering: pixelated; }
-.pale { opacity: .45; } figcaption { color: #555; line-height: 1.4; margin-top: .3rem; }
 .dot { display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin-right: .4em; }
-svg text { font: 12px system-ui, sans-serif; fill: #444; }
+svg text { font: 12px system-ui, sans-serif; fill: #222; }
 """
+FACTS = {
+    "model": "detector",
+    "model weights": "detector, SHA-256 of the weights",
+    "threshold": "least score of a nucleus",
+    "minimum distance in pixels": "least distance of two nuclei, pixels of the detector",
+    "classifier weights": "classifier, SHA-256 of the weights",
+    "pixel size": "pixel size of the slide, µm",
+    "mask": "drawn mask, SHA-256",
+    "score map": "map of scores kept",
+}
+"""Settings in the words of the report, those first that are asked for first."""
 
 
 def write_report(
@@ -51,6 +56,8 @@ def write_report(
     overview: Overview,
     *,
     mpp: float,
+    tissue: TissueMask,
+    regions: Mapping[str, Outlines] | None = None,
 ) -> Path:
     """Write the report of a finished run into its folder.
 
@@ -61,11 +68,15 @@ def write_report(
     nuclei : Nuclei
         Its nuclei.
     rows : sequence of ClassStatistics
-        Of its tissue.
+        Of its tissue, then of its regions.
     overview : Overview
         The slide in small.
     mpp : float
         µm per level-0 pixel.
+    tissue : TissueMask
+        What was computed.
+    regions : mapping of str to Outlines, optional
+        Drawn regions, to be shown.
 
     Raises
     ------
@@ -81,21 +92,23 @@ def write_report(
     )
     parts = [
         f"<h1>{name}</h1><p>{size}. {table.nuclei:,} nuclei on {rows[0].area_mm2:.3g} mm² of "
-        f"tissue: {rows[0].per_mm2:,.0f} per mm².</p>",
+        f"tissue: {rows[0].per_mm2:,.0f} per mm². Nuclei and classes are proposals of the "
+        "networks named below; nobody has checked them.</p>",
         _damage(table),
-        _pictures(nuclei, overview, shape, mpp),
+        pictures(nuclei, overview, tissue, regions or {}, shape=shape, mpp=mpp),
         "<h2>Counts and densities</h2>",
         _counts(rows, nuclei),
         "<h2>Scores</h2>",
         _histogram(nuclei.score, float(run.facts["settings"]["threshold"])),
         "<h2>Settings</h2>",
-        _facts(run.facts["settings"]),
+        _facts(_in_words(run.facts["settings"])),
         "<h2>Versions</h2>",
         _facts(run.facts["versions"]),
     ]
+    body = "\n".join(parts)
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
-        f"<style>{STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
+        f"<style>{STYLE}{PICTURE_STYLE}</style></head><body>\n{body}\n</body></html>\n"
     )
     path = run.path / REPORT_FILE
     write_atomically(path, page.encode())
@@ -117,52 +130,22 @@ def _damage(table: FinalTable) -> str:
     )
 
 
-def _pictures(nuclei: Nuclei, overview: Overview, shape: tuple[int, int], mpp: float) -> str:
-    from PIL import ImageColor
-
-    side = bin_size(shape)
-    while max(shape) / side > THUMBNAIL_SIDE / 3:  # squares that can be seen
-        side *= 2
-    counts = bin_counts(nuclei, shape, side)
-    colors = [*(c.color for c in nuclei.classes.classes), NO_CLASS]
-    rgb = np.array([ImageColor.getrgb(color)[:3] for color in colors]) / 255
-    densest = int(counts.sum(axis=-1).max(initial=0)) / (side * mpp * 1e-3) ** 2
-    thumbnail = _picture(overview.rgb, "JPEG")
-    # The last squares reach beyond the slide.
-    width = 100 * counts.shape[1] * side / shape[1]
-    height = 100 * counts.shape[0] * side / shape[0]
-    density = _picture(density_picture(counts, rgb), "PNG")
-    return (
-        f'<div class="slides"><figure><div class="map"><img alt="the slide" src="{thumbnail}">'
-        "</div><figcaption>The slide.</figcaption></figure>"
-        f'<figure><div class="map" style="overflow:hidden"><img class="pale" alt="" '
-        f'src="{thumbnail}"><img alt="density of nuclei" src="{density}" '
-        f'style="width:{width:.3f}%;height:{height:.3f}%"></div><figcaption>Density of nuclei in '
-        f"squares of {side * mpp:.0f} µm: the mean colour of their classes, opaque where they are "
-        f"dense; at most {densest:,.0f} per mm².</figcaption></figure></div>"
-    )
-
-
-def _picture(pixels: NDArray[np.uint8], kind: str) -> str:
-    from PIL import Image
-
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, kind)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f"data:image/{kind.lower()};base64,{data}"
-
-
 def _counts(rows: Sequence[ClassStatistics], nuclei: Nuclei) -> str:
     colors = {c.name: c.color for c in nuclei.classes.classes}
     heads = ["class", "nuclei", "fraction", "per mm²", "nearest, µm", "nearest of its class, µm"]
     lines = []
+    several = len({row.region for row in rows}) > 1
     for row in rows:
+        if several and row.label == ALL:
+            title = "all" if row is rows[0] else html.escape(row.region)
+            where = f"{title}: {row.area_mm2:.3g} mm² of tissue"
+            lines.append(f'<tr><th colspan="{len(heads)}">{where}</th></tr>')
         color = html.escape(colors.get(row.label, NO_CLASS))
-        dot = "" if row.label == "all" else f'<span class="dot" style="background:{color}"></span>'
+        dot = "" if row.label == ALL else f'<span class="dot" style="background:{color}"></span>'
         values = [
             f"{row.nuclei:,}",
             f"{100 * row.fraction:.1f} %",
-            f"{row.per_mm2:,.1f}",
+            f"{row.per_mm2:,.0f}" if row.per_mm2 >= 100 else f"{row.per_mm2:.3g}",
             _length(row.nearest_um),
             _length(row.nearest_same_um),
         ]
@@ -170,8 +153,9 @@ def _counts(rows: Sequence[ClassStatistics], nuclei: Nuclei) -> str:
         lines.append(f"<tr><td>{dot}{html.escape(row.label)}</td>{cells}</tr>")
     head = "".join(f"<th>{h}</th>" for h in heads)
     return (
-        f"<table><tr>{head}</tr>{''.join(lines)}</table><p>Distances are medians, from centre to "
-        "centre.</p>"
+        f"<table><tr>{head}</tr>{''.join(lines)}</table><p>Areas are of "
+        "tissue alone. Distances are medians, from centre to centre, to the nearest nucleus on the "
+        "whole slide.</p>"
     )
 
 
@@ -201,6 +185,11 @@ def _histogram(score: NDArray[np.float32], threshold: float) -> str:
     )
 
 
+def _in_words(settings: dict[str, object]) -> dict[str, object]:
+    known = {words: settings[key] for key, words in FACTS.items() if key in settings}
+    return known | {key: value for key, value in settings.items() if key not in FACTS}
+
+
 def _facts(facts: dict[str, object]) -> str:
     lines = "".join(
         f"<tr><td>{html.escape(str(key))}</td><td>{html.escape(_value(value))}</td></tr>"
@@ -212,4 +201,6 @@ def _facts(facts: dict[str, object]) -> str:
 def _value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "none" if value is None else str(value)
