@@ -36,7 +36,7 @@ from napari_nucbudget.project.images import ProjectImage
 from napari_nucbudget.project.opening import SUFFIX, open_project
 from napari_nucbudget.project.reading import ClassCount, NucleusFacts, Reading
 from napari_nucbudget.project.records import Checked, ModelUse, Records, Run, Spent
-from napari_nucbudget.project.recovery import backups, restore
+from napari_nucbudget.project.recovery import backups, bring_back, own_copy, restore
 from napari_nucbudget.project.session import Note
 from napari_nucbudget.project.state import Field
 from napari_nucbudget.project.store import ProjectStore
@@ -56,6 +56,8 @@ __all__ = [
     "Run",
     "Spent",
     "backups",
+    "bring_back",
     "open_project",
+    "own_copy",
     "restore",
 ]

@@ -12,7 +12,13 @@ from napari_nucbudget.errors import OutputError, ProjectError
 from napari_nucbudget.project import schema
 from napari_nucbudget.project.journal import ClassRow
 from napari_nucbudget.project.lock import WriteLock, user_name
-from napari_nucbudget.project.recovery import back_up, backups, writable_copy
+from napari_nucbudget.project.recovery import (
+    back_up,
+    backups,
+    bring_back,
+    own_copy,
+    writable_copy,
+)
 from napari_nucbudget.project.session import cannot_be_written, damaged, write_error
 from napari_nucbudget.project.state import ProjectState, write_classes
 from napari_nucbudget.project.store import ProjectStore
@@ -91,6 +97,10 @@ def _writable_place(asked: Path) -> tuple[Path, WriteLock, list[str]]:
     """The project itself or its copy in the user's folder, locked; and what to say about it."""
     try:
         lock = WriteLock(asked)
+        if not asked.exists() and own_copy(asked).exists():  # its folder was forbidden then
+            lock.release()
+            told = bring_back(asked)
+            return asked, WriteLock(asked), [told]
         if not asked.exists() or os.access(asked, os.W_OK):
             return asked, lock, []
         lock.release()
@@ -157,7 +167,14 @@ def _open_to_write(
             notices.append(f"No backup of {path} could be made: {error}.")
     if home != path.parent:
         connection.execute("INSERT OR REPLACE INTO meta VALUES ('home', ?)", (str(home),))
+    copy = own_copy(path)
+    if home == path.parent and copy.exists():
+        notices.append(
+            f"While {home} could not be written, this project went on in {copy}. Bring that back, "
+            "or go on here; nothing is deleted."
+        )
     store = ProjectStore(path, connection, state, lock=lock, annotator=annotator, notices=notices)
+    store.left_copy = copy if home == path.parent and copy.exists() else None
     try:
         store.begin_session()
     except OutputError as error:  # a full disk: looking and exporting still work

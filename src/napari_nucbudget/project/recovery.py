@@ -14,7 +14,16 @@ from pathlib import Path
 from napari_nucbudget.errors import OutputError, ProjectError
 from napari_nucbudget.project.lock import WriteLock, check_unlocked
 
-__all__ = ["BACKUPS_KEPT", "back_up", "backups", "data_folder", "restore", "writable_copy"]
+__all__ = [
+    "BACKUPS_KEPT",
+    "back_up",
+    "backups",
+    "bring_back",
+    "data_folder",
+    "own_copy",
+    "restore",
+    "writable_copy",
+]
 
 BACKUPS_KEPT = 5
 
@@ -118,16 +127,54 @@ def restore(backup: Path, project: Path) -> Path:
     return aside
 
 
+def own_copy(project: Path) -> Path:
+    """Where the copy of a project lies, or would lie, that goes on while its folder forbids it."""
+    where = hashlib.sha256(str(project.resolve()).encode()).hexdigest()[:8]
+    return data_folder() / "projects" / f"{project.stem}-{where}{project.suffix}"
+
+
+def bring_back(project: Path) -> str:
+    """Put the copy of the user's data folder in the place of its project; a sentence that says so.
+
+    Both files are kept: the one that was there, and the copy, under other names.
+
+    Raises
+    ------
+    ProjectLockedError
+        Where a process has one of them open.
+    ProjectError, OutputError
+        Where the copy is damaged, or a folder cannot be written.
+    """
+    copy = own_copy(project)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    whole = copy.with_name(f"{copy.stem}-brought-back-{stamp}{copy.suffix}")
+    lock, was_there = WriteLock(copy), project.exists()
+    try:
+        with closing(sqlite3.connect(copy)) as source, closing(sqlite3.connect(whole)) as target:
+            source.backup(target)  # with what a killed process left in the write-ahead log
+            target.execute("PRAGMA journal_mode = DELETE")
+        aside = restore(whole, project)
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{copy}{suffix}").unlink(missing_ok=True)
+    except BaseException as error:
+        whole.unlink(missing_ok=True)
+        if isinstance(error, sqlite3.Error | OSError):
+            raise OutputError(f"{copy} could not be brought back to {project}: {error}.") from error
+        raise
+    finally:
+        lock.release()
+    kept = f" What was there before is kept as {aside.name}." if was_there else ""
+    return f"The work that was kept in {copy.parent} is in {project} again.{kept}"
+
+
 def writable_copy(project: Path) -> tuple[Path, str]:
     """Where to work on a project whose folder cannot be written, and a sentence that says so.
 
     The first time, the project is copied into the user's data folder, what a killed
     process left in its write-ahead log included. After that the copy goes on.
     """
-    where = hashlib.sha256(str(project.resolve()).encode()).hexdigest()[:8]
-    folder = data_folder() / "projects"
-    copy = folder / f"{project.stem}-{where}{project.suffix}"
-    known = copy.exists()
+    copy = own_copy(project)
+    folder, known = copy.parent, copy.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not known and project.exists():

@@ -63,6 +63,9 @@ class ProjectSession:
     notices : tuple of str
         Sentences that the user should see once: another place, a session that was cut off,
         no room for a backup.
+    left_copy : Path or None
+        Where the project went on while its folder could not be written; `bring_back` puts that
+        in its place.
     revision : int
         Grows by one with every change; starts at 0 when the project is opened.
     """
@@ -80,6 +83,7 @@ class ProjectSession:
         self.path = path
         self.read_only = lock is None
         self.notices = tuple(notices)
+        self.left_copy: Path | None = None
         self.revision = 0
         self.annotator = annotator
         self._connection: sqlite3.Connection | None = connection
