@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import label
-from skimage.measure import points_in_poly
 
 from napari_nucbudget.errors import RegionError
 
@@ -53,12 +51,16 @@ def inside_polygon(yx: ArrayLike, polygon: ArrayLike) -> NDArray[np.bool_]:
 
 
 def _one_by_one(points: NDArray[Any], corners: NDArray[np.float64]) -> NDArray[np.bool_]:
+    from skimage.measure import points_in_poly  # here, since the command's help loads this module
+
     inside = points_in_poly(points.astype(np.float64), corners)  # type: ignore[no-untyped-call]
     return np.asarray(inside, np.bool_)
 
 
 def _by_cells(points: NDArray[Any], corners: NDArray[np.float64]) -> NDArray[np.bool_]:
     """The same: points in a cell that the outline does not touch share one answer."""
+    from scipy.ndimage import label
+
     low, high = corners.min(axis=0), corners.max(axis=0)
     side = np.maximum((high - low) / CELLS, 1e-9)
     crossed = _crossed(corners, low, side)
