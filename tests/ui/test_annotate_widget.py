@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.settings import get_plugin_settings
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QDialogButtonBox, QLabel
 
 from napari_nucbudget.errors import ConfigError
 from napari_nucbudget.project import open_project
@@ -14,7 +15,7 @@ from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.score_map import ScoreMap
 from napari_nucbudget.ui.annotate_widget import AnnotateWidget
-from napari_nucbudget.ui.class_dialog import ClassDialog
+from napari_nucbudget.ui.class_dialog import ClassDialog, RemoveDialog
 from napari_nucbudget.ui.keys import check_key
 
 UM = {"scale": (0.5, 0.5), "units": ("um", "um")}
@@ -128,6 +129,53 @@ def test_classes_can_be_added_renamed_and_recoloured_with_their_keys(desk):
     assert desk.counts()["mitotic"] == (0, 2)
 
 
+def test_a_class_is_removed_and_its_nuclei_go_where_a_person_says(desk):
+    desk.propose()
+    panel, session = desk.dock.classes, desk.session
+    desk.click(panel.buttons["epithelial"])
+    session.edit(lambda store: store.accept(store.proposals(session.image)[:1]))
+
+    def answer(into, button):
+        (dialog,) = [w for w in QApplication.topLevelWidgets() if isinstance(w, RemoveDialog)]
+        assert "1 nuclei and 1 open proposals" in dialog.findChild(QLabel).text()
+        dialog.into_box.setCurrentText(into)
+        desk.qtbot.mouseClick(
+            dialog.findChild(QDialogButtonBox).button(button), Qt.MouseButton.LeftButton
+        )
+
+    def remove(into, button=QDialogButtonBox.StandardButton.Ok):
+        QTimer.singleShot(0, lambda: answer(into, button))
+        desk.click(panel.remove)
+
+    remove("miscellaneous", QDialogButtonBox.StandardButton.Cancel)
+    assert desk.counts()["epithelial"] == (1, 1)
+    remove("miscellaneous")
+    assert list(panel.buttons) == ["inflammatory", "miscellaneous", ""]
+    assert desk.counts()["miscellaneous"] == (2, 1)
+    assert not panel.remove.isEnabled()  # no class is active any more
+    desk.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert desk.counts()["epithelial"] == (1, 1)
+    desk.click(panel.buttons["epithelial"])
+    remove("no class")
+    assert desk.counts()["unlabelled"] == (1, 1)
+    assert session.store.undo_label == "remove class epithelial"
+
+
+def test_a_class_without_nuclei_goes_at_once_and_classes_can_be_moved(desk):
+    desk.click(desk.dock.project.start)
+    panel, store = desk.dock.classes, desk.session.store
+    desk.click(panel.buttons["miscellaneous"])
+    assert not panel.down.isEnabled()
+    desk.click(panel.up)
+    assert store.classes.names == ("epithelial", "miscellaneous", "inflammatory")
+    assert desk.session.active_class == "miscellaneous"
+    desk.click(panel.down)
+    desk.click(panel.remove)
+    assert store.classes.names == ("epithelial", "inflammatory")
+    desk.session.undo()
+    assert store.classes.names == DEFAULT_CLASSES.names
+
+
 def test_the_dialog_says_why_a_key_or_a_name_cannot_be(desk):
     dialog = ClassDialog(NucleusClass("", "#ff9100", "1"), DEFAULT_CLASSES)
     desk.qtbot.addWidget(dialog)
@@ -154,12 +202,11 @@ def test_keys_follow_the_preferences_and_a_digit_there_changes_nothing(desk):
     assert settings.accept == "K"
     try:
         settings.accept = "U"
-        desk.session.keys.rebind()
+        assert "Key U." in desk.dock.proposals.accept.toolTip()
         desk.session.views.of().select(ids[:1])
         desk.press(Qt.Key.Key_U)
         assert desk.counts()["epithelial"] == (1, 1)
         settings.accept = "1"
-        desk.session.keys.rebind()
         desk.session.views.of().select(ids[1:2])
         desk.press(Qt.Key.Key_K)
         assert desk.counts()["epithelial"] == (0, 2)

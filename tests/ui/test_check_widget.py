@@ -13,6 +13,7 @@ from napari_nucbudget.types.classes import DEFAULT_CLASSES
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.ui import check_widget
 from napari_nucbudget.ui.catalogue import Catalogue
+from napari_nucbudget.ui.check_record import latest_check
 from napari_nucbudget.ui.check_widget import CheckWidget
 from napari_nucbudget.ui.session import Session
 
@@ -128,6 +129,32 @@ def test_a_cell_of_the_confusion_matrix_selects_its_nuclei(checked):
     assert len(selected) == int(pale.text()) > 0
     chosen = checked.session.store.nuclei(checked.image, ids=selected)
     assert (chosen.label == 0).all()
+
+
+def test_a_check_is_kept_in_the_project_and_said_until_a_field_or_a_model_is_new(checked):
+    dock, store, session = checked.dock, checked.session.store, checked.session
+    (noted,) = Records(store).checks()
+    scores = dock.check_result.scores(0.5)
+    assert (noted.detector, noted.classifier) == ("darkness", "typing")
+    assert noted.figures["recall"] == scores.recall
+    assert noted.figures["weighted_f1"] == dock.check_result.types().weighted_f1
+    assert (noted.figures["fields"], noted.figures["dots"]) == (1, checked.dots + 2)
+    assert latest_check(store) == noted
+    path = store.path
+    session.close_project()
+    session.open(path)
+    store = session.store
+    assert f"darkness F1 {scores.f1:.2f}, precision 1.00" in dock.before.text()
+    assert dock.before.isVisible()
+    Records(store).use_model("darkness", "detection")
+    assert latest_check(store) == noted
+    Records(store).use_model("other", "detection")
+    assert latest_check(store) is None
+    Records(store).use_model("later", "detection", weights_sha256="ab")
+    Records(store).note_check(dict(noted.figures), detector="again", detector_sha256="ab")
+    assert latest_check(store).detector == "again"
+    session.edit(lambda s: s.add_field(checked.image, Region(220, 300, 9, 9)))
+    assert latest_check(store) is None
 
 
 def test_a_model_trained_on_the_image_is_warned_of(checked):

@@ -42,7 +42,7 @@ def _chosen(session: Session) -> tuple[StoreView, NDArray[np.int64]] | None:
     view = session.views.of()
     if view is None or not len(view.selected):
         session.failed.emit(
-            PointsError("No nucleus is selected. Click one, or drag a box around several (S).")
+            PointsError("No nucleus is selected. Click one (S), or draw a loop around several.")
         )
         return None
     return view, view.selected

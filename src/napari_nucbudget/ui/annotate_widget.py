@@ -63,6 +63,7 @@ class AnnotateWidget(QWidget):
         self.gallery.chosen.connect(self.proposals.walk.go_to)
         for signal in (session.project_changed, session.image_changed, session.nuclei_changed):
             signal.connect(self.refresh)
+        session.keys_changed.connect(self.refresh)
         self._viewer.events.theme.connect(self._apply_theme)
         self._offer_keys()
         self._apply_theme()
@@ -98,7 +99,8 @@ class AnnotateWidget(QWidget):
         if event.type() == QEvent.Type.ParentChange and hasattr(self, "_later"):
             if self.parent() is None:
                 self.gallery.job.close()
-                self.session.keys.withdraw("next_proposal", "previous_proposal")
+                self.classes.loop.stop()
+                self.session.keys.withdraw("next_proposal", "previous_proposal", "lasso")
             else:
                 self._offer_keys()
                 self.refresh()
@@ -107,7 +109,9 @@ class AnnotateWidget(QWidget):
     def _offer_keys(self) -> None:
         walk = self.proposals.walk
         self.session.keys.offer(
-            next_proposal=self.proposals.show_next, previous_proposal=walk.previous
+            next_proposal=self.proposals.show_next,
+            previous_proposal=walk.previous,
+            lasso=self.classes.loop.start,
         )
 
     def refresh(self, notes: Any = None) -> None:

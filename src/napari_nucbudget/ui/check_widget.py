@@ -32,6 +32,7 @@ from napari_nucbudget.types.labels import AnnotatedImage
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.cautions import cautions
+from napari_nucbudget.ui.check_record import last_checked, note_check
 from napari_nucbudget.ui.column import Column
 from napari_nucbudget.ui.confusion_table import ConfusionTable
 from napari_nucbudget.ui.detect_widget import DetectWidget
@@ -61,6 +62,8 @@ class CheckWidget(QWidget):
         self._viewer = session.viewer
         self._catalogue = catalogue or Catalogue()
         self._images: tuple[ProjectImage, ...] = ()
+        self._asked: tuple[tuple[str, str], ...] = ()
+        self._last_used: dict[str, str] = {}
         self.check_result: ModelCheck | None = None
         self.threshold = 0.5
         self.job = Job(self)
@@ -109,9 +112,11 @@ class CheckWidget(QWidget):
         buttons.addWidget(self.check, 1)
         buttons.addWidget(self.cancel)
         self.bar = QProgressBar()
+        self.before = QLabel()
+        self.before.setToolTip("The latest check of this project; the next one takes its place.")
         self.error, self.scores, self.warnings = QLabel(), QLabel(), QLabel()
         self.types, self.found = QLabel(), QLabel()
-        for label in (self.error, self.scores, self.warnings, self.types, self.found):
+        for label in (self.before, self.error, self.scores, self.warnings, self.types, self.found):
             label.setWordWrap(True)
         self.error.setAccessibleName("Error")
         self.curve.setToolTip(
@@ -136,7 +141,8 @@ class CheckWidget(QWidget):
         Column.fill(
             self,
             (
-                *(form, buttons, self.bar, self.error, self.scores, self.curve, self.types),
+                *(form, buttons, self.bar, self.error, self.before),
+                *(self.scores, self.curve, self.types),
                 *(self.confusion, self.errors_title, walk, self.found, self.warnings),
             ),
         )
@@ -159,13 +165,13 @@ class CheckWidget(QWidget):
         self._viewer.events.theme.connect(self._apply_theme)
 
     def event(self, event: QEvent) -> bool:
-        """A dock that was closed gives its widget up."""
+        """A dock that was closed gives its widget up; one that is looked at knows new models."""
         if event.type() == QEvent.Type.ParentChange and hasattr(self, "_live"):
             if self.parent() is None:
                 self.job.close()
                 self.walk.end()
-            else:
-                self._offer()
+        elif event.type() == QEvent.Type.Show and not self.job.running:
+            self._offer()
         return super().event(event)
 
     def _offer(self) -> None:
@@ -184,6 +190,8 @@ class CheckWidget(QWidget):
                 if model.task == task and model.path and box.findText(model.name) < 0:
                     box.addItem(model.name, model.path)
             last = next((m.name for m in reversed(used) if m.task == task), DEFAULT_DETECTOR)
+            if last != self._last_used.get(task):  # applied since: that is what is to be checked
+                self._last_used[task], chosen = last, None
             at = box.findData(chosen) if chosen else box.findText(last)
             box.setCurrentIndex(max(at, 0))
         self._update()
@@ -222,6 +230,8 @@ class CheckWidget(QWidget):
             self._show_error(error)
             return
         self._images = tuple(i for i, _ in pairs)
+        boxes = (self.detector, self.classifier)
+        self._asked = tuple((b.currentText(), b.currentData()) for b in boxes if b.currentData())
         self.job.start(
             partial(
                 _checked,
@@ -250,10 +260,10 @@ class CheckWidget(QWidget):
         if points:
             at = max(0, int((curve.threshold >= check.threshold).sum()) - 1)
             self.curve.set_point(at)
-        cards = [load_card(self.detector.currentData())]
-        if self.classifier.currentData():
-            cards.append(load_card(self.classifier.currentData()))
+        cards = [load_card(model) for _, model in self._asked]
         told = cautions(check, cards, self._images, store)
+        names = [name for name, _ in self._asked]
+        note_check(self.session, check, self._images, dict(zip(names, cards, strict=True)))
         self.warnings.setText("".join(f"<p>⚠ {sentence}</p>" for sentence in told))
         self._show_types(check)
         self._show_at_threshold()
@@ -342,6 +352,8 @@ class CheckWidget(QWidget):
 
     def _update(self) -> None:
         running, checked = self.job.running, self.check_result is not None
+        self.before.setText(last_checked(self.session.store))
+        self.before.setVisible(bool(self.before.text()) and not checked)
         self.check.setEnabled(not running and self.session.current is not None)
         self.cancel.setEnabled(running)
         self.bar.setVisible(running)
@@ -365,11 +377,6 @@ def _checked(
     images: list[AnnotatedImage], detector: str, classifier: str, radius_um: float
 ) -> Generator[Progress, None, ModelCheck]:
     """The work; importing torch and reading weights are part of it."""
-    return (
-        yield from check_models(
-            images,
-            load_detector(detector),
-            load_classifier(classifier) if classifier else None,
-            radius_um=radius_um,
-        )
-    )
+    typing = load_classifier(classifier) if classifier else None
+    found = yield from check_models(images, load_detector(detector), typing, radius_um=radius_um)
+    return found

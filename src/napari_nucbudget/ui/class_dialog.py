@@ -1,10 +1,11 @@
-"""The questions about a class: its name, colour and key."""
+"""The questions about a class: its name, colour and key; and where its nuclei go without it."""
 
 from __future__ import annotations
 
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QColorDialog,
+    QComboBox,
     QDialog,
     QDialogButtonBox,
     QFormLayout,
@@ -15,10 +16,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_nucbudget.errors import ConfigError
+from napari_nucbudget.project import ClassCount
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
 from napari_nucbudget.ui.keys import FREE_KEYS, check_key
 
-__all__ = ["SPARE_COLORS", "ClassDialog", "new_class", "swatch"]
+__all__ = ["SPARE_COLORS", "ClassDialog", "RemoveDialog", "new_class", "swatch"]
 
 SPARE_COLORS = ("#ff9100", "#b388ff", "#ff5fa2", "#00bfa5", "#ffffff", "#c6ff00")
 """For classes beyond the paper's three: visible on haematoxylin and on eosin."""
@@ -97,3 +99,40 @@ class ClassDialog(QDialog):
             return
         self.answer = asked
         self.accept()
+
+
+class RemoveDialog(QDialog):
+    """Asks which class the nuclei of a class get that is taken away; `into` is the answer."""
+
+    def __init__(
+        self, name: str, count: ClassCount, others: ClassScheme, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(f"Remove the class {name}")
+        about = QLabel(
+            f"This project has {count.human:,} nuclei and {count.proposed:,} open proposals of the "
+            f"class {name}. They stay where they are. Ctrl+Z takes the removal back."
+        )
+        about.setWordWrap(True)
+        self.into_box = QComboBox()
+        self.into_box.addItem("no class", "")
+        for each in others.classes:
+            self.into_box.addItem(swatch(each.color), each.name, each.name)
+        buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
+        )
+        remove = buttons.button(QDialogButtonBox.StandardButton.Ok)
+        assert remove is not None
+        remove.setText("&Remove")
+        form = QFormLayout(self)
+        form.addRow(about)
+        form.addRow("They &get", self.into_box)
+        form.addRow(buttons)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+
+    @property
+    def into(self) -> str | None:
+        """Name of the class that they get, empty for none; None where the class shall stay."""
+        removed = self.result() == QDialog.DialogCode.Accepted
+        return str(self.into_box.currentData()) if removed else None

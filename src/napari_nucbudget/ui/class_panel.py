@@ -22,14 +22,17 @@ from napari_nucbudget.types.classes import (
     ClassScheme,
     NucleusClass,
 )
-from napari_nucbudget.ui import actions
-from napari_nucbudget.ui.class_dialog import ClassDialog, new_class, swatch
+from napari_nucbudget.ui import actions, keys
+from napari_nucbudget.ui.class_dialog import ClassDialog, RemoveDialog, new_class, swatch
 from napari_nucbudget.ui.dot_style import UNLABELLED_COLOR
+from napari_nucbudget.ui.lasso import Lasso
 
 if TYPE_CHECKING:
     from napari_nucbudget.ui.session import Session
 
 __all__ = ["ClassPanel"]
+
+ARROW_PX = 24
 
 
 class ClassPanel(QGroupBox):
@@ -48,15 +51,38 @@ class ClassPanel(QGroupBox):
         self.add.setToolTip("Add a class to this project.")
         self.edit = QPushButton("&Edit…")
         self.edit.setToolTip("Name, colour and key of the active class.")
-        row = QHBoxLayout()
-        row.addWidget(self.add)
-        row.addWidget(self.edit)
-        row.addStretch(1)
+        self.remove = QPushButton("Remo&ve…")
+        self.remove.setToolTip("Take the active class out of this project; its nuclei stay.")
+        self.up, self.down = QPushButton("↑"), QPushButton("↓")
+        self.up.setToolTip("Move the active class up in the list.")
+        self.down.setToolTip("Move the active class down in the list.")
+        self.up.setAccessibleName("Move up")
+        self.down.setAccessibleName("Move down")
+        self.loop = Lasso(session)
+        self.lasso = QPushButton("&Lasso")
+        self.lasso.setCheckable(True)
+        self.selected = QLabel()
+        self.selected.setToolTip("A class key relabels them all; Delete takes them all away.")
+        row, below = QHBoxLayout(), QHBoxLayout()
+        for button in (self.add, self.edit, self.remove):
+            row.addWidget(button, 2)
+        for button in (self.up, self.down):
+            button.setMinimumWidth(ARROW_PX)
+            row.addWidget(button, 1)
+        below.addWidget(self.lasso)
+        below.addWidget(self.selected, 1)
         layout = QVBoxLayout(self)
         layout.addLayout(self._grid)
         layout.addLayout(row)
+        layout.addLayout(below)
         self.add.clicked.connect(self._ask_new)
         self.edit.clicked.connect(self._ask_change)
+        self.remove.clicked.connect(self._ask_remove)
+        self.up.clicked.connect(lambda: self._move(-1))
+        self.down.clicked.connect(lambda: self._move(1))
+        self.lasso.clicked.connect(self._lasso)
+        self.loop.changed.connect(self._show_lasso)
+        session.views.selection_changed.connect(self._show_selected)
         session.class_changed.connect(self._mark)
         self.refresh()
 
@@ -75,6 +101,10 @@ class ClassPanel(QGroupBox):
             label.setText(f"{proposed:,} / {human:,}")
         writable = store is not None and not self._session.read_only
         self.add.setEnabled(writable)
+        key = keys.settings()["lasso"]
+        self.lasso.setToolTip(f"Draw a loop with the mouse: all nuclei inside. Key {key}.")
+        self.lasso.setEnabled(image is not None)
+        self._show_selected()
         self._mark(self._session.active_class)
 
     def _build(self, scheme: ClassScheme) -> None:
@@ -115,11 +145,27 @@ class ClassPanel(QGroupBox):
     def _select_all(self, name: str, checked: bool = False) -> None:
         actions.select_class(self._session, name)
 
+    def _lasso(self, on: bool) -> None:
+        (self.loop.start if on else self.loop.stop)()
+        self._show_lasso()
+
+    def _show_lasso(self) -> None:
+        self.lasso.setChecked(self.loop.waiting)
+
+    def _show_selected(self) -> None:
+        view = self._session.views.of()
+        count = 0 if view is None else len(view.selected)
+        self.selected.setText(f"{count:,} selected" if count else "")
+
     def _mark(self, active: str) -> None:
         for name, button in self.buttons.items():
             button.setChecked(name == active)
         writable = self._session.store is not None and not self._session.read_only
-        self.edit.setEnabled(writable and bool(active))
+        for button in (self.edit, self.remove):
+            button.setEnabled(writable and bool(active))
+        names = () if self._scheme is None else self._scheme.names
+        self.up.setEnabled(writable and active in names[1:])
+        self.down.setEnabled(writable and active in names[:-1])
 
     def _ask_new(self) -> None:
         store = self._session.store
@@ -155,3 +201,30 @@ class ClassPanel(QGroupBox):
             )
         )
         self._session.set_active_class(asked.name)
+
+    def _ask_remove(self) -> None:
+        store, name = self._session.store, self._session.active_class
+        if store is None or not name:
+            return
+        others = ClassScheme(tuple(c for c in store.classes.classes if c.name != name))
+        count = store.counts()[name]
+        if not (count.human or count.proposed):
+            self.take_remove(name, "")
+            return
+        dialog = RemoveDialog(name, count, others, self)
+        dialog.exec()
+        self.take_remove(name, dialog.into)
+
+    def take_remove(self, name: str, into: str | None) -> None:
+        """Take a class away, its nuclei to the class `into`; None leaves it."""
+        if into is not None:
+            self._session.edit(lambda store: store.remove_class(name, into=into))
+
+    def _move(self, by: int) -> None:
+        store, name = self._session.store, self._session.active_class
+        if store is None or not name:
+            return
+        names = list(store.classes.names)
+        at = names.index(name)
+        names.insert(at + by, names.pop(at))
+        self._session.edit(lambda store: store.order_classes(names))

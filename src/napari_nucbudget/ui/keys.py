@@ -36,6 +36,7 @@ DEFAULT_KEYS = {
     "accept": "K",
     "reject": "J",
     "accept_in_view": "Shift+K",
+    "lasso": "Shift+S",
 }
 """Settings of the Preferences page, by name; the manifest has the same defaults."""
 UNDO, REDO = "Ctrl+Z", "Ctrl+Shift+Z"
@@ -90,6 +91,7 @@ class Keys:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._bound: list[str] = []
+        self._preferences: Any = None
         self._commands: dict[str, Callable[[], object]] = {
             "accept": lambda: actions.accept_selected(session),
             "reject": lambda: actions.delete_selected(session),
@@ -120,12 +122,31 @@ class Keys:
     def rebind(self) -> None:
         """Bind the keys as they are now: after the scheme, a setting or the project changed."""
         viewer = self._session.viewer
+        self._follow_preferences()
         for key in self._bound:
             viewer.bind_key(_spelt(key), None)
         self._bound = []
         for key, command in self.table().items():
             viewer.bind_key(_spelt(key), _pressed(command), overwrite=True)
             self._bound.append(key)
+
+    def leave(self) -> None:
+        """Follow the Preferences no more."""
+        if self._preferences is not None:
+            self._preferences.disconnect(self._changed)
+            self._preferences = None
+
+    def _follow_preferences(self) -> None:
+        if self._preferences is None and self._session.store is not None:
+            from napari.settings import get_plugin_settings
+
+            self._preferences = get_plugin_settings(PLUGIN).events.changed
+            self._preferences.connect(self._changed)
+
+    def _changed(self, event: Any = None) -> None:
+        """A key was chosen in the Preferences."""
+        self.rebind()
+        self._session.keys_changed.emit()
 
 
 def class_keys(classes: ClassScheme) -> dict[str, str]:
@@ -140,7 +161,10 @@ def class_keys(classes: ClassScheme) -> dict[str, str]:
 
 
 def bind_points(session: Session, points: Points) -> None:
-    """Copy, paste and delete through the project: napari's own paste tells nobody."""
+    """Copy, paste and delete through the project: napari's own paste tells nobody.
+
+    And its own delete knows of those on screen alone.
+    """
 
     def copy(layer: Any) -> None:
         actions.copy(session)
@@ -149,6 +173,11 @@ def bind_points(session: Session, points: Points) -> None:
         cursor = session.viewer.cursor.position
         actions.paste(session, np.asarray(points.world_to_data(cursor))[-2:])
 
+    def delete(layer: Any) -> None:
+        actions.delete_selected(session)
+
+    for key in ("Delete", "Backspace"):
+        points.bind_key(key, delete, overwrite=True)
     points.bind_key("Control-C", copy, overwrite=True)
     points.bind_key("Control-V", paste, overwrite=True)
 

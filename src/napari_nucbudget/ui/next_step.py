@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_nucbudget.project import ModelUse, ProjectStore, Records
 from napari_nucbudget.types.classes import UNLABELLED
+from napari_nucbudget.ui.check_record import latest_check, summary
 
 if TYPE_CHECKING:
     from napari_nucbudget.ui.session import Session
@@ -43,6 +44,9 @@ class Facts:
         The last run.
     applied : bool
         Its model was used since.
+    checked : str
+        The latest check of the models in use, in words; empty where there was none in the
+        fields of now.
     docks : frozenset of str
         First words of the docks that there are.
     """
@@ -56,6 +60,7 @@ class Facts:
     fields: int = 0
     training: Literal["none", "running", "done", "failed"] = "none"
     applied: bool = False
+    checked: str = ""
     docks: frozenset[str] = frozenset((DETECT, ANNOTATE, TEACH, CHECK, EXPORT))
 
     @property
@@ -103,6 +108,10 @@ def next_step(facts: Facts) -> Step:
                 "checked.",
                 ANNOTATE,
             )
+        if facts.checked:
+            return Step(
+                f"Checked {facts.checked}. Export, or label where it errs and teach again.", EXPORT
+            )
         return Step(f"Check the model in {_count(facts.fields, 'field')}; then export.", CHECK)
     return Step(f"Export the {_count(facts.human, 'labelled nucleus', 'labelled nuclei')}.", EXPORT)
 
@@ -139,6 +148,7 @@ def facts_of(session: Session, docks: frozenset[str]) -> Facts:
     image = session.image
     here = {} if image is None else store.counts(image)
     training, applied = _training(store)
+    check = latest_check(store)
     return Facts(
         mpp=mpp,
         read_only=session.read_only,
@@ -148,6 +158,7 @@ def facts_of(session: Session, docks: frozenset[str]) -> Facts:
         fields=len(store.fields()),
         training=training,
         applied=applied,
+        checked="" if check is None else summary(check),
         docks=docks,
     )
 

@@ -16,7 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_nucbudget.project import SUFFIX
+from napari_nucbudget.errors import NucbudgetError
+from napari_nucbudget.project import SUFFIX, bring_back
 from napari_nucbudget.ui.jobs import in_words
 from napari_nucbudget.ui.theme import Colors
 
@@ -43,6 +44,8 @@ class ProjectPanel(QWidget):
         self.close_.setToolTip("Close the project. Everything is on disk already.")
         self.changed = QPushButton("Use the changed file")
         self.changed.setToolTip("The nuclei keep their places, though the file is another one.")
+        self.bring = QPushButton("&Bring the other copy back")
+        self.bring.setToolTip("Put it in the place of this project, which is kept beside it.")
         self.annotator = QLineEdit()
         self.annotator.setPlaceholderText("your name")
         self.annotator.setToolTip("Who annotates; every dot remembers it.")
@@ -64,12 +67,14 @@ class ProjectPanel(QWidget):
         layout.addWidget(self.state)
         layout.addLayout(grid)
         layout.addWidget(self.changed)
+        layout.addWidget(self.bring)
         layout.addWidget(self.told)
         layout.addWidget(self.error)
         self.start.clicked.connect(self._start)
         self.open.clicked.connect(self._ask)
         self.close_.clicked.connect(session.close_project)
         self.changed.clicked.connect(self._use_changed)
+        self.bring.clicked.connect(self._bring_back)
         self.annotator.editingFinished.connect(self._name)
         session.told.connect(self._tell)
         session.failed.connect(self.show_error)
@@ -102,6 +107,7 @@ class ProjectPanel(QWidget):
         self.start.setText("Add this &image" if store is not None and new else "S&tart")
         self.start.setEnabled(new and not session.read_only)
         self.close_.setEnabled(store is not None)
+        self.bring.setVisible(store is not None and store.left_copy is not None)
         self.changed.setVisible(session.changed_image is not None)
         if not self.annotator.hasFocus():
             self.annotator.setText(session.annotator)
@@ -146,6 +152,22 @@ class ProjectPanel(QWidget):
         if image is not None and layer is not None:
             self.show_error(None)
             self._session.relink(layer, image, accept_changed=True)
+
+    def _bring_back(self) -> None:
+        """Go on with what was done while the folder could not be written."""
+        session, store = self._session, self._session.store
+        if store is None or store.left_copy is None:
+            return
+        path, failed = store.path, None
+        session.close_project()
+        try:
+            told = bring_back(path)
+        except NucbudgetError as error:
+            told, failed = "", error
+        if session.open(path) and told:
+            self._tell(told)
+        if failed is not None:
+            self.show_error(failed)
 
     def _name(self) -> None:
         if self.annotator.text().strip() != self._session.annotator:

@@ -30,7 +30,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_nucbudget.bridge.layers import pixel_size
 from napari_nucbudget.errors import NucbudgetError, ProjectError, ProjectLockedError
-from napari_nucbudget.project import ProjectImage, ProjectStore, open_project
+from napari_nucbudget.project import ProjectImage, ProjectStore, open_project, own_copy
 from napari_nucbudget.types.image import ImageSource
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.score_map import ScoreMap
@@ -72,14 +72,11 @@ class Session(QObject):
     project_changed = Signal()
     image_changed = Signal()
     nuclei_changed = Signal(object)
-    annotator_changed = Signal()
-    """Another annotator, or another reading."""
-    class_changed = Signal(str)
-    """Another active class."""
-    told = Signal(str)
-    """A sentence that a user should see, such as where a project is kept."""
-    failed = Signal(object)
-    """An exception that a dock should show in words; nothing was changed."""
+    annotator_changed = Signal()  # another annotator, or another reading
+    class_changed = Signal(str)  # another active class
+    keys_changed = Signal()  # another key was chosen in the Preferences
+    told = Signal(str)  # a sentence that a user should see, such as where a project is kept
+    failed = Signal(object)  # an exception to show in words; nothing was changed
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
@@ -184,7 +181,9 @@ class Session(QObject):
     def open_existing(self) -> bool:
         """Open the project of the current image where none is open and it has one."""
         path = self.suggested()
-        return self.store is None and path is not None and path.exists() and self.open(path)
+        if self.store is not None or path is None:
+            return False
+        return (path.exists() or own_copy(path).exists()) and self.open(path)
 
     def ensure(self, layer: Image | None = None) -> int | None:
         """Id of an image, default the current one, in the project; starts what is missing.
@@ -212,6 +211,7 @@ class Session(QObject):
 
     def close(self) -> None:
         """End the session with its window; layers are left as they are."""
+        self.keys.leave()
         self.views.clear(layers=False)
         self._leave_project()
         self.current = None
@@ -264,8 +264,7 @@ class Session(QObject):
 
     def mpp_of(self, layer: Image | None = None) -> float | None:
         """µm per level-0 pixel of a layer: what it says, was typed, or the project knows."""
-        layer = layer or self.current
-        if layer is None:
+        if (layer := layer or self.current) is None:
             return None
         image = self.image_of(layer)
         stored = None if self.store is None or image is None else self.store.image(image).mpp
@@ -322,7 +321,7 @@ class Session(QObject):
 
     def _follow_layers(self, event: Any = None) -> None:
         slides = [layer for layer in self.viewer.layers if is_slide(layer)]
-        gone = [layer for layer, _ in self._links if layer not in slides]
+        gone = any(layer not in slides for layer, _ in self._links)
         self._links = [(layer, id) for layer, id in self._links if layer in slides]
         active = self.viewer.layers.selection.active
         wanted = self.current if self.current in slides else None

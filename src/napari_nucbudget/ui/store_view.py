@@ -263,7 +263,10 @@ class StoreView(QObject):
 
     def _mark_chosen(self) -> None:
         if self.points is not None:
-            rows = set(np.flatnonzero(np.isin(self.nuclei.id, self._chosen)).tolist())
+            at = np.searchsorted(self._chosen, self.nuclei.id)  # `isin` would sort all chosen
+            there = at < len(self._chosen)
+            there[there] = self._chosen[at[there]] == self.nuclei.id[there]
+            rows = set(np.flatnonzero(there).tolist())
             if rows != set(self.points.selected_data):
                 self.points.selected_data = rows
 

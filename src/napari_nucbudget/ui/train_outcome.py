@@ -122,6 +122,15 @@ class TrainOutcome(QGroupBox):
             self.scores_job.start(partial(_compare, held, plan.task, parent, str(model)))
         self._update()
 
+    def show_again(self) -> None:
+        """Offer the model of before, where the training after it has left none."""
+        self.setVisible(self._model is not None)
+
+    def forget(self) -> None:
+        """Offer nothing: the model belongs to another project."""
+        self._model = self._asked = None
+        self.setVisible(False)
+
     def _show_scores(self, found: tuple[Scores, Scores, int]) -> None:
         before, after, images = found
         self.table.setVisible(True)

@@ -340,6 +340,7 @@ class TrainWidget(QWidget):
             self.outcome.show_model(model, self._trained, self._parent_model)
         elif how == "stopped":
             self.status.setText("Cancelled before there were weights to keep.")
+            self.outcome.show_again()
         self.refresh()
 
     # -- runs of before
@@ -349,7 +350,7 @@ class TrainWidget(QWidget):
         self._stop_for_now()
         self._record, self.process.run, self._paused = None, None, False
         self._trained, self._crashed = None, False
-        self.outcome.setVisible(False)
+        self.outcome.forget()
         self.form.offer()
         store = self.session.store
         runs = [] if store is None else Records(store).runs()
