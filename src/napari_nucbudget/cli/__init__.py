@@ -67,7 +67,10 @@ def main(arguments: list[str] | None = None) -> None:
     SystemExit
         With 2 after a user's error, 130 after Ctrl+C.
     """
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    # dask sets its own loggers to INFO, which the level of the root logger does not hold back.
+    handler.setLevel(logging.WARNING)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[handler])
     # What it logs of damaged files, our own errors say.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
