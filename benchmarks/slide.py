@@ -137,7 +137,7 @@ def after_detection(path: Path, out: Path, classifier: str | None, device: str) 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A slide against its network alone.")
     parser.add_argument("slide", type=Path)
-    parser.add_argument("--model", default="nuclei-fcn")
+    parser.add_argument("--model", default="nuclei-fast")
     parser.add_argument("--classify", help="Also time a classifier.")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--rounds", type=int, default=1)

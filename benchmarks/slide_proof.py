@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--model", default="nuclei-fcn")
+    parser.add_argument("--model", default="nuclei-fast")
     parser.add_argument("--most-memory", type=float, default=4.0, help="GiB")
     parser.add_argument("--least-f1", type=float, default=0.9)
     parser.add_argument("--most-off", type=float, default=0.05, help="Error of the count.")

@@ -27,7 +27,7 @@ def test_the_shipped_model_detects_on_the_shipped_sample_while_the_window_answer
     viewer = plugin_viewer
     viewer.open_sample("napari-nucbudget", "drawn_biopsy")
     _, dock = viewer.window.add_plugin_dock_widget("napari-nucbudget", "Detect nuclei")
-    assert dock.form.model.currentText() == "nuclei-fcn"
+    assert dock.form.model.currentText() == "nuclei-fast"
     assert dock.form.pixel_size() is not None
     viewer.scene.camera.zoom *= 6
 

@@ -18,7 +18,7 @@ Model = Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else to stdout.")]
 
-DEFAULT_MODEL = "nuclei-fcn"
+DEFAULT_MODEL = "nuclei-fast"
 
 
 def table_format(out: Path, name: str | None, *, folder: bool = False) -> Any:

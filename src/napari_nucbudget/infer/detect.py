@@ -221,7 +221,7 @@ def detect(
     Examples
     --------
     >>> from napari_nucbudget import detect, load_detector
-    >>> nuclei = detect("biopsy.png", load_detector("nuclei-fcn"), mpp=0.25)  # doctest: +SKIP
+    >>> nuclei = detect("biopsy.png", load_detector("nuclei-fast"), mpp=0.25)  # doctest: +SKIP
     """
     if isinstance(image, (str, os.PathLike)):
         from napari_nucbudget.io.images import open_image

@@ -2,7 +2,7 @@
 
 How to use::
 
-    plan = plan_training(labels, task="detection", parent="nuclei-fcn")
+    plan = plan_training(labels, task="detection", parent="nuclei-fast")
     plan.problem                    # "" or why it is too little to train on, with numbers
     plan.told                       # what is held out, or why nothing is
     run = write_run(plan, folder)   # labels/, settings.json

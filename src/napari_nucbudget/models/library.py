@@ -34,7 +34,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-DEFAULT_DETECTOR = "nuclei-fcn"
+DEFAULT_DETECTOR = "nuclei-fast"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
