@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from napari_nucbudget.errors import ConfigError, UnknownNameError
-from napari_nucbudget.models.runtimes import RUNTIMES, prepare
+from napari_nucbudget.models.runtimes import RUNTIMES, plain_runtime, prepare, why_not
+from napari_nucbudget.models.runtimes.cuda import GraphForward
 from napari_nucbudget.models.runtimes.dft import DftForward
 from napari_nucbudget.nets.fcn_proximity import FcnConfig, FcnProximity
 
@@ -28,7 +29,7 @@ def network():
 def test_the_frequency_domain_agrees_with_torch(network, size):
     x = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        expected, found = network(x), prepare(network, CPU, reduced=False, name="dft")(x)
+        expected, found = network(x), prepare(network, CPU, None, "dft")(x)
     assert found.shape == expected.shape
     assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
 
@@ -48,18 +49,47 @@ def test_more_tiles_than_fit_at_once_are_all_computed(network):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_auto_takes_it_for_table_one_in_full_precision_on_a_processor(network):
-    assert isinstance(prepare(network, CPU, reduced=False, name="auto"), DftForward)
-    assert prepare(network, CPU, reduced=True, name="auto") is network
+def test_without_measuring_table_one_is_computed_exactly_on_a_processor(network):
+    assert plain_runtime(network, CPU, reduced=False) == "dft"
+    assert plain_runtime(network, CPU, reduced=True) == "eager"
 
 
 def test_it_refuses_a_network_with_batch_norm():
     network = FcnProximity(FcnConfig(batch_norm=True)).eval()
     with pytest.raises(ConfigError, match="table 1 only"):
-        prepare(network, CPU, reduced=False, name="dft")
+        prepare(network, CPU, None, "dft")
 
 
 def test_an_unknown_runtime_is_answered_with_the_known_ones(network):
     with pytest.raises(UnknownNameError, match=r"runtime named 'ddft'\. Did you mean 'dft'"):
-        prepare(network, CPU, reduced=False, name="ddft")
-    assert list(RUNTIMES) == ["eager", "dft"]
+        prepare(network, CPU, None, "ddft")
+
+
+@pytest.mark.parametrize("name", list(RUNTIMES))
+def test_every_runtime_that_can_be_used_agrees_with_torch_on_any_size(network, name):
+    reason = why_not(name, network, CPU)
+    if reason is not None:
+        with pytest.raises(ConfigError, match=f"runtime '{name}' cannot be used here"):
+            prepare(network, CPU, None, name)
+        return
+    forward = prepare(network, CPU, None, name)
+    limit = 1e-5 if RUNTIMES[name].exact else 0.05
+    for size in ((40, 57), (64, 33)):
+        x = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
+        with torch.inference_mode():
+            expected, found = network(x), forward(x)
+        assert found.shape == expected.shape
+        assert (found - expected).abs().max() < limit * expected.abs().max()
+
+
+def test_a_shape_that_comes_again_is_replayed_with_the_new_pixels(network):
+    forward = GraphForward(network, CPU, torch.bfloat16)
+    generator = torch.Generator().manual_seed(3)
+    kept = []
+    for _ in range(4):
+        x = torch.randn(1, 3, 24, 30, generator=generator)
+        with torch.inference_mode():
+            expected, found = network(x), forward(x)
+        assert (found - expected).abs().max() < 0.05 * expected.abs().max()
+        kept.append((found, found.clone()))
+    assert all(torch.equal(now, then) for now, then in kept)  # none is written over

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_nucbudget.cli.console import AsJson, Device, table_format, watch, writable
+from napari_nucbudget.cli.runtime import Runtime, fit_classifier
 from napari_nucbudget.errors import PixelSizeError, PointsError
 
 __all__ = ["classify"]
@@ -23,6 +24,7 @@ def classify(
         float | None, typer.Option(help="µm per pixel, where image and table are silent.")
     ] = None,
     device: Device = "auto",
+    runtime: Runtime = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Give every nucleus of a table a class and its probabilities."""
@@ -49,8 +51,9 @@ def classify(
         raise PixelSizeError(
             f"Neither {image.name} nor {points.name} says how large a pixel is; give --mpp."
         )
+    classifier = fit_classifier(load_classifier(model, device=device), runtime)
     typed = watch(
-        iter_classify(source, table.nuclei, load_classifier(model, device=device)),
+        iter_classify(source, table.nuclei, classifier),
         image.name,
         lambda p: (p.done, p.total, f"{p.done:,} nuclei"),
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, Model
+from napari_nucbudget.cli.runtime import Runtime, as_recorded, fit_both
 from napari_nucbudget.cli.slide import (
     Classify,
     Mask,
@@ -52,6 +53,7 @@ def cluster(
     scores: Scores = False,
     report: Report = False,
     device: Device = "auto",
+    runtime: Runtime = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Like slide, on a dask cluster; workers may die, and their work is done again."""
@@ -66,6 +68,7 @@ def cluster(
     drawn = dict(zip(slides, regions_of(slides, regions), strict=True))
     detector = load_detector(model, device=device)
     classifier = load_classifier(classify, device=device) if classify else None
+    detector, classifier = fit_both(detector, classifier, runtime)
     threads = None if local is None else max(1, (os.cpu_count() or 1) // local)
     with connected(scheduler, local=local) as client:
         compute = compute_on(
@@ -74,11 +77,12 @@ def cluster(
 
         def one(path: Path, folder: Path) -> dict[str, Any]:
             on_it = regions_on(path, drawn[path], mpp)
+            finder, typing = as_recorded(folder, detector, classifier, runtime)
             steps = iter_slide(
                 path,
-                detector,
+                finder,
                 out=folder,
-                classifier=classifier,
+                classifier=typing,
                 settings=settings,
                 compute=compute,
             )

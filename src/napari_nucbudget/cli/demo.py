@@ -14,6 +14,7 @@ import typer
 
 from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, Model, writable
 from napari_nucbudget.cli.detect import detect_one
+from napari_nucbudget.cli.runtime import Runtime, fit_detector
 from napari_nucbudget.errors import ConfigError
 
 __all__ = ["demo"]
@@ -23,6 +24,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for picture and table.")] = Path("demo_output"),
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
+    runtime: Runtime = "auto",
     viewer: Annotated[
         bool | None, typer.Option("--viewer/--no-viewer", help="Default: where there is a screen.")
     ] = None,
@@ -39,7 +41,7 @@ def demo(
     truth = read_points_csv(sample_path("drawn_biopsy.truth.csv"))
     table = writable(out / "drawn_biopsy.nuclei.csv", image, "", many=False)
     picture = writable(out / "drawn_biopsy.nuclei.png", image, "", many=False)
-    detector = load_detector(model, device=device)
+    detector = fit_detector(load_detector(model, device=device), runtime)
     result = detect_one(image, detector, None, None, None, 512, table, picture)
     found = read_points_csv(out / "drawn_biopsy.nuclei.csv").nuclei
     pair = ImageDetections(found.yx * result["mpp"], found.score, truth.nuclei.yx * result["mpp"])

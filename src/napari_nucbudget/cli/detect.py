@@ -17,6 +17,7 @@ from napari_nucbudget.cli.console import (
     watch,
     writable,
 )
+from napari_nucbudget.cli.runtime import Runtime, fit_both
 from napari_nucbudget.errors import NucbudgetError
 
 __all__ = ["detect", "detect_one"]
@@ -32,6 +33,7 @@ def detect(
         float | None, typer.Option(min=0, max=1, help="Lowest score; default the model's own.")
     ] = None,
     device: Device = "auto",
+    runtime: Runtime = "auto",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -62,6 +64,7 @@ def detect(
     ]
     detector = load_detector(model, device=device)
     classifier = load_classifier(classify, device=device) if classify else None
+    detector, classifier = fit_both(detector, classifier, runtime)
     results, failed = [], 0
     for path, (table, picture) in zip(images, targets, strict=True):
         try:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_nucbudget.cli.console import AsJson, Device, watch
+from napari_nucbudget.cli.runtime import Runtime, fit_classifier, fit_detector
 from napari_nucbudget.errors import ConfigError
 
 __all__ = ["evaluate"]
@@ -21,6 +22,7 @@ def evaluate(
     radius_um: Annotated[float, typer.Option(min=0.1, help="Matching radius in µm.")] = 3.3,
     threshold: Annotated[float | None, typer.Option(min=0, max=1)] = None,
     device: Device = "auto",
+    runtime: Runtime = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
     record: Annotated[
         bool, typer.Option("--record", help="Write the scores into the model's card.")
@@ -43,9 +45,9 @@ def evaluate(
     if load_card(model).task == "classification":
         if threshold is not None:
             raise ConfigError(f"{model} is a classifier and has no threshold; leave it away.")
-        _evaluate_classifier(model, data, split, device, record, as_json)
+        _evaluate_classifier(model, data, split, device, runtime, record, as_json)
         return
-    detector = load_detector(model, device=device, precision=precision)
+    detector = fit_detector(load_detector(model, device=device, precision=precision), runtime)
     labels = read_label_set(data, splits=(split,))
     scores = watch(
         evaluate_detector(labels, detector, radius_um=radius_um, threshold=threshold),
@@ -69,7 +71,7 @@ def evaluate(
 
 
 def _evaluate_classifier(
-    model: str, data: Path, split: str, device: str, record: bool, as_json: bool
+    model: str, data: Path, split: str, device: str, runtime: str, record: bool, as_json: bool
 ) -> None:
     """Scores of nucleus types at annotated places."""
     from napari_nucbudget.infer.classify import evaluate_classifier
@@ -77,7 +79,7 @@ def _evaluate_classifier(
     from napari_nucbudget.io.label_sets import read_label_set
     from napari_nucbudget.models.library import load_classifier, model_folder, record_scores
 
-    classifier = load_classifier(model, device=device)
+    classifier = fit_classifier(load_classifier(model, device=device), runtime)
     labels = read_label_set(data, splits=(split,))
     scores = watch(
         evaluate_classifier(labels, classifier),

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, Model
+from napari_nucbudget.cli.runtime import Runtime, as_recorded, fit_both
 from napari_nucbudget.cli.slide_output import (
     bytes_of,
     finish,
@@ -82,6 +83,7 @@ def slide(
     scores: Scores = False,
     report: Report = False,
     device: Device = "auto",
+    runtime: Runtime = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Propose the nuclei of whole slides; the same command goes on where it was stopped."""
@@ -100,10 +102,12 @@ def slide(
     drawn = dict(zip(slides, regions_of(slides, regions), strict=True))
     detector = load_detector(model, device=device)
     classifier = load_classifier(classify, device=device) if classify else None
+    detector, classifier = fit_both(detector, classifier, runtime)
 
     def one(path: Path, folder: Path) -> dict[str, Any]:
         on_it = regions_on(path, drawn[path], mpp)
-        steps = iter_slide(path, detector, out=folder, classifier=classifier, settings=settings)
+        finder, typing = as_recorded(folder, detector, classifier, runtime)
+        steps = iter_slide(path, finder, out=folder, classifier=typing, settings=settings)
         return finish(follow(steps, path.name), report=report, regions=on_it)
 
     tell(slides, folders, one, as_json)

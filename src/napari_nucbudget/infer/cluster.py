@@ -56,6 +56,8 @@ class BlockJob:
     classifier: str | None
     classifier_weights: str | None
     device: str
+    runtime: str
+    classifier_runtime: str | None
     scores: bool
     threads: int | None
 
@@ -169,9 +171,11 @@ def _open(job: BlockJob) -> SlideModel:
                 f"A worker has another {there.card.name} than was asked for. Install the same "
                 "version of napari-nucbudget on all machines."
             )
+    if classifier is not None:
+        classifier = classifier.with_runtime(job.classifier_runtime)
     return SlideModel.of(
         open_image(Path(job.path), mpp=job.mpp),
-        detector,
+        detector.with_runtime(job.runtime),
         mpp=job.mpp,
         threshold=job.threshold,
         min_distance_um=job.min_distance_um,
@@ -194,6 +198,8 @@ def _job(
         classifier=None if classifier is None else _same_everywhere(classifier),
         classifier_weights=None if there is None else there.card.weights_sha256,
         device=device,
+        runtime=slide.model.detector.runtime_name,
+        classifier_runtime=None if there is None else there.runtime_name,
         scores=slide.settings.scores,
         threads=threads,
     )

@@ -310,6 +310,8 @@ def _settings(model: SlideModel, settings: SlideSettings) -> dict[str, Any]:
         "classifier": None if classifier is None else classifier.card.name,
         "classifier weights": None if classifier is None else classifier.card.weights_sha256,
         "pixel size": model.mpp,
+        "runtime": detector.runtime_name,
+        "classifier runtime": None if classifier is None else classifier.runtime_name,
         "precision": str(precision or "float32").removeprefix("torch."),
         "mask": None if settings.mask is None else _digest(settings.mask),
         "score map": settings.scores,

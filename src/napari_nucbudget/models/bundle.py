@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nucbudget.errors import ModelError
-from napari_nucbudget.models.device import autocast, choose_device, choose_precision
-from napari_nucbudget.models.runtimes import Forward, prepare
+from napari_nucbudget.errors import ConfigError, ModelError
+from napari_nucbudget.models.device import choose_device, choose_precision
+from napari_nucbudget.models.runtimes import Forward, plain_runtime, prepare
 from napari_nucbudget.models.storage import (
     CARD_FILE,
     WEIGHTS_FILE,
@@ -27,23 +27,87 @@ from napari_nucbudget.types.card import ModelCard
 if TYPE_CHECKING:
     import torch
 
+    from napari_nucbudget.models.runtimes.choice import Choice
+
 __all__ = ["CARD_FILE", "WEIGHTS_FILE", "Detector", "build_network", "sha256_of"]
 
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """Proposes nuclei: `proximity` turns pixels into a map, the card says the rest."""
+    """Proposes nuclei: `proximity` turns pixels into a map, the card says the rest.
+
+    `runtime` is a name in `RUNTIMES`; None takes the plain one, which needs nothing but
+    torch and is the same on every machine (`plain_runtime`).
+    """
 
     card: ModelCard
     network: torch.nn.Module
     device: torch.device
     precision: str = "auto"
-    runtime: str = "auto"
+    runtime: str | None = None
 
     @cached_property
     def _forward(self) -> Forward:
-        dtype = choose_precision(self.precision, self.device, training=False)
-        return prepare(self.network, self.device, reduced=dtype is not None, name=self.runtime)
+        return prepare(self.network, self.device, self._reduced, self.runtime_name)
+
+    @property
+    def _own(self) -> torch.dtype:
+        """Type of the network's weights."""
+        import torch
+
+        return next((p.dtype for p in self.network.parameters()), torch.float32)
+
+    @property
+    def _reduced(self) -> torch.dtype | None:
+        """Reduced type that is asked for, or None; a network in float64 stays so."""
+        import torch
+
+        if self._own == torch.float64:
+            return None
+        return choose_precision(self.precision, self.device, training=False)
+
+    @property
+    def runtime_name(self) -> str:
+        """Name of the runtime that computes."""
+        if self.runtime is not None:
+            return self.runtime
+        return plain_runtime(self.network, self.device, reduced=self._reduced is not None)
+
+    def choose(self, runtime: str) -> Choice:
+        """The runtime of that name, or the one that ``auto`` or ``fast`` finds here.
+
+        Nothing changes: `with_runtime` takes the name.
+
+        Raises
+        ------
+        UnknownNameError, ConfigError
+            See `choose_runtime`; also for a runtime of reduced precision where the
+            precision is to be float32.
+        """
+        import torch
+
+        from napari_nucbudget.models.runtimes.choice import choose_runtime
+
+        card = self.card
+        side = self.tile + 2 * self.halo
+        found = choose_runtime(
+            runtime,
+            self.network,
+            self.device,
+            self._reduced,
+            torch.zeros(1, 3, side, side, device=self.device, dtype=self._own),
+            label=f"{card.architecture} {card.arguments}",
+        )
+        if self.precision == "float32" and not found.exact:
+            raise ConfigError(
+                f"The runtime {found.name!r} computes in reduced precision, and the precision is "
+                "to be float32. Choose the runtime auto, or another precision."
+            )
+        return found
+
+    def with_runtime(self, name: str | None) -> Detector:
+        """The same detector, computed by the runtime of that name."""
+        return replace(self, runtime=name)
 
     @property
     def halo(self) -> int:
@@ -93,9 +157,7 @@ class Detector:
         import torch
 
         spec = self.card.input
-        own = next((p.dtype for p in self.network.parameters()), torch.float32)
-        double = own == torch.float64
-        dtype = choose_precision(self.precision, self.device, training=False)
+        own = self._own
         with torch.inference_mode():
             pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device, own)
             mean = torch.tensor(spec.mean, device=self.device, dtype=own)
@@ -103,14 +165,13 @@ class Detector:
             x = (pixels / 255.0 - mean) / std
             # (h, w, 3) seen as (1, 3, h, w) is channels-last already
             x = x.permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
-            with autocast(self.device, None if double else dtype):
-                out = self._forward(x)[0, 0]
-            values: NDArray[np.floating[Any]] = (out if double else out.float()).cpu().numpy()
+            out = self._forward(x)[0, 0]
+            values: NDArray[np.floating[Any]] = out.to(own).cpu().numpy()
         if not np.isfinite(values).all():
             raise ModelError(
                 f"The model {self.card.name!r} gives values that are not numbers in "
-                f"{str(dtype or own).removeprefix('torch.')}; choose the precision float32, or "
-                "another model."
+                f"{str(self._reduced or own).removeprefix('torch.')}; choose the precision "
+                "float32, or another model."
             )
         return values
 

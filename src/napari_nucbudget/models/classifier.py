@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 
 from napari_nucbudget.errors import ModelError
 from napari_nucbudget.models.device import choose_device
+from napari_nucbudget.models.runtimes import Forward, prepare
 from napari_nucbudget.models.storage import read_model, write_model
 from napari_nucbudget.types.card import ModelCard
 from napari_nucbudget.types.classes import ClassScheme
 
 if TYPE_CHECKING:
     import torch
+
+    from napari_nucbudget.models.runtimes.choice import Choice
 
 __all__ = ["BATCH", "SHIFT", "Classifier"]
 
@@ -29,11 +33,54 @@ SHIFT = 2
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Types nuclei from patches around them."""
+    """Types nuclei from patches around them; `runtime` is a name in `RUNTIMES`, None is eager."""
 
     card: ModelCard
     network: torch.nn.Module
     device: torch.device
+    runtime: str | None = None
+
+    @cached_property
+    def views(self) -> Any:
+        """What runtimes compute: (N, 3, p + 4, p + 4) to the logits of all shifts."""
+        return _views_of(self.network)
+
+    @cached_property
+    def _shifted(self) -> Forward:
+        return prepare(self.views, self.device, None, self.runtime_name)
+
+    @property
+    def runtime_name(self) -> str:
+        """Name of the runtime that computes averaged probabilities."""
+        return self.runtime or "eager"
+
+    def choose(self, runtime: str) -> Choice:
+        """The runtime of that name, or the one that ``auto`` or ``fast`` finds here.
+
+        Nothing changes: `with_runtime` takes the name.
+
+        Raises
+        ------
+        UnknownNameError, ConfigError
+            See `choose_runtime`.
+        """
+        import torch
+
+        from napari_nucbudget.models.runtimes.choice import choose_runtime
+
+        side = self.patch + 2 * SHIFT
+        return choose_runtime(
+            runtime,
+            self.views,
+            self.device,
+            None,
+            torch.zeros(BATCH, 3, side, side, device=self.device),
+            label=f"{self.card.architecture} {self.card.arguments}",
+        )
+
+    def with_runtime(self, name: str | None) -> Classifier:
+        """The same classifier, computed by the runtime of that name."""
+        return replace(self, runtime=name)
 
     @property
     def classes(self) -> ClassScheme:
@@ -85,7 +132,7 @@ class Classifier:
                 x = self._input(wide[start : start + BATCH])
                 if average:
                     views = [x] if network.invariant else _dihedral(x)
-                    logits = torch.cat([network.shifted(view) for view in views])
+                    logits = torch.cat([self._shifted(view) for view in views])
                 else:
                     logits = network(x[:, :, SHIFT:-SHIFT, SHIFT:-SHIFT])[None]
                 prob = (logits.double() / temperature).softmax(dim=2).mean(dim=0)
@@ -129,3 +176,29 @@ def _dihedral(x: torch.Tensor) -> Iterator[torch.Tensor]:
         turned = torch.rot90(x, turn, (2, 3))
         for view in (turned, turned.flip(3)):
             yield view.contiguous(memory_format=torch.channels_last)
+
+
+def _views_of(network: torch.nn.Module) -> torch.nn.Module:
+    """A module whose forward pass is the network's `shifted`: what runtimes compute."""
+    import torch
+
+    class Views(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            given: Any = network
+            self.network = given
+            self.patch = given.patch + 2 * SHIFT
+            self.invariant = given.invariant
+
+        @property
+        def head(self) -> torch.nn.Module:
+            given: Any = self.network
+            layer: torch.nn.Module = given.head
+            return layer
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            given: Any = self.network
+            logits: torch.Tensor = given.shifted(x)
+            return logits
+
+    return Views().eval()

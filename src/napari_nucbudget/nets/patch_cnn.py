@@ -76,7 +76,7 @@ class PatchCnn(nn.Module):
         ]
         h = F.relu(self.dense2(F.relu(self.dense1(torch.cat(pooled)))))
         logits: Tensor = self.dense3(h)
-        return logits.reshape(len(places), len(x), -1)
+        return logits.reshape(len(places), -1, logits.shape[-1])
 
     def features(self, x: Tensor) -> Tensor:
         """(N, 3, 27, 27) to the (N, 512) that the last layer reads."""

@@ -1,50 +1,128 @@
-"""Ways to compute the same network: one a file, listed here."""
+"""Ways to compute the same network: one a file, listed here.
+
+An *exact* runtime agrees with torch's own forward pass in float32 to 1e-5 of the
+largest value; a reduced one computes in bfloat16 or float16, and finds the same nuclei
+but for about one in a thousand.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from napari_nucbudget.errors import ConfigError
 from napari_nucbudget.registry import Registry
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["RUNTIMES", "Forward", "prepare"]
+__all__ = ["RUNTIMES", "Forward", "Runtime", "plain_runtime", "prepare", "why_not"]
 
 Forward = Callable[["torch.Tensor"], "torch.Tensor"]
 
 RUNTIMES = Registry(
     "runtime",
     {
-        "eager": "napari_nucbudget.models.runtimes.eager:prepare",
-        "dft": "napari_nucbudget.models.runtimes.dft:prepare",
+        "eager": "napari_nucbudget.models.runtimes.eager:EAGER",
+        "dft": "napari_nucbudget.models.runtimes.dft:DFT",
+        "openvino": "napari_nucbudget.models.runtimes.openvino:OPENVINO",
+        "bfloat16": "napari_nucbudget.models.runtimes.bfloat16:BFLOAT16",
+        "openvino-bf16": "napari_nucbudget.models.runtimes.openvino_bf16:OPENVINO_BF16",
+        "cuda": "napari_nucbudget.models.runtimes.cuda:CUDA",
+        "mps": "napari_nucbudget.models.runtimes.mps:MPS",
     },
 )
-"""Each takes a network and gives (1, 3, h, w) to (1, 1, h, w)."""
+"""Each is a `Runtime`."""
 
 
-def prepare(network: torch.nn.Module, device: torch.device, *, reduced: bool, name: str) -> Forward:
+def _nothing() -> None:
+    return None
+
+
+def _none(network: torch.nn.Module) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A way to compute networks.
+
+    Attributes
+    ----------
+    exact : bool
+        Whether it keeps float32, where the network is asked for in float32.
+    devices : tuple of str
+        Kinds of device that it computes on.
+    prepare : callable
+        ``(network, device, dtype)`` to a `Forward`; dtype is the reduced type that was
+        asked for, or None. The network is in evaluation mode and on the device.
+    missing : callable
+        Why this machine cannot use it and what to do about it, in words; None where it can.
+    refuses : callable
+        Why it does not compute a network, in words; None where it does.
+    """
+
+    exact: bool
+    devices: tuple[str, ...]
+    prepare: Callable[[Any, torch.device, torch.dtype | None], Forward]
+    missing: Callable[[], str | None] = _nothing
+    refuses: Callable[[torch.nn.Module], str | None] = _none
+
+
+def why_not(name: str, network: torch.nn.Module, device: torch.device) -> str | None:
+    """Why a runtime cannot compute a network on a device of this machine; None where it can.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown name; near misses are listed.
+    """
+    runtime: Runtime = RUNTIMES[name]
+    if device.type not in runtime.devices:
+        return (
+            f"it computes on {' or '.join(runtime.devices)}, not on {device.type}; choose another "
+            "device, or the runtime auto"
+        )
+    return runtime.missing() or runtime.refuses(network)
+
+
+def plain_runtime(network: torch.nn.Module, device: torch.device, *, reduced: bool) -> str:
+    """The runtime that is taken without measuring: the same on every machine.
+
+    ``dft`` where it computes the network in full precision on a processor, else
+    ``eager``; neither needs more than torch.
+    """
+    return "eager" if reduced or why_not("dft", network, device) else "dft"
+
+
+def prepare(
+    network: torch.nn.Module, device: torch.device, dtype: torch.dtype | None, name: str
+) -> Forward:
     """The network as a function of pixels, by the runtime of that name.
 
-    ``auto`` takes ``dft`` for table 1 on a processor in full precision, where
-    it is about three times faster and agrees to a few units in the last
-    place, else ``eager``.
+    It takes what the network takes, in the type of its weights and on its device, and
+    gives the same shape on any device, in that type or a reduced one.
 
     Parameters
     ----------
     network : torch.nn.Module
         In evaluation mode, on `device`.
     device : torch.device
-    reduced : bool
-        Whether it runs in bfloat16 or float16.
+    dtype : torch.dtype, optional
+        bfloat16 or float16 where the precision is to be reduced.
     name : str
-        ``auto`` or a name in `RUNTIMES`.
-    """
-    from napari_nucbudget.nets.fcn_proximity import FcnProximity
+        A name in `RUNTIMES`.
 
-    if name == "auto":
-        table_1 = isinstance(network, FcnProximity) and not network.config.batch_norm
-        name = "dft" if table_1 and device.type == "cpu" and not reduced else "eager"
-    forward: Forward = RUNTIMES[name](network)
+    Raises
+    ------
+    UnknownNameError
+        For an unknown name; near misses are listed.
+    ConfigError
+        Where that runtime cannot be used here, or does not compute this network.
+    """
+    reason = why_not(name, network, device)
+    if reason is not None:
+        raise ConfigError(f"The runtime {name!r} cannot be used here: {reason}.")
+    forward: Forward = RUNTIMES[name].prepare(network, device, dtype)
     return forward

@@ -1,0 +1,80 @@
+"""The option ``--runtime`` and what commands do with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from napari_nucbudget.models.bundle import Detector
+    from napari_nucbudget.models.classifier import Classifier
+
+__all__ = ["Runtime", "as_recorded", "fit_both", "fit_classifier", "fit_detector"]
+
+Runtime = Annotated[
+    str,
+    typer.Option(
+        help="How networks are computed: auto (the fastest exact one here), fast (reduced "
+        "precision too), eager, dft, openvino, bfloat16, openvino-bf16, cuda, mps."
+    ),
+]
+
+
+def fit_detector(detector: Detector, runtime: str) -> Detector:
+    """The detector with that runtime; what was picked by measurement is said on stderr."""
+    choice = detector.choose(runtime)
+    if choice.name != runtime:
+        typer.echo(f"{detector.card.name}: {choice}", err=True)
+    return detector.with_runtime(choice.name)
+
+
+def fit_classifier(classifier: Classifier, runtime: str) -> Classifier:
+    """The classifier with that runtime; what was picked by measurement is said on stderr."""
+    choice = classifier.choose(runtime)
+    if choice.name != runtime:
+        typer.echo(f"{classifier.card.name}: {choice}", err=True)
+    return classifier.with_runtime(choice.name)
+
+
+def fit_both(
+    detector: Detector, classifier: Classifier | None, runtime: str
+) -> tuple[Detector, Classifier | None]:
+    """Both with that runtime; one that computes detectors alone leaves the classifier as it is."""
+    from napari_nucbudget.errors import ConfigError
+
+    fitted = fit_detector(detector, runtime)
+    if classifier is None:
+        return fitted, None
+    try:
+        return fitted, fit_classifier(classifier, runtime)
+    except ConfigError:
+        return fitted, classifier
+
+
+def as_recorded(
+    folder: Path, detector: Detector, classifier: Classifier | None, runtime: str
+) -> tuple[Detector, Classifier | None]:
+    """Both with the runtimes of the run in a folder, where `runtime` left the choice open.
+
+    Raises
+    ------
+    ConfigError
+        Where a recorded runtime cannot be used here.
+    OutputError
+        Where the folder holds something else than a run.
+    """
+    from napari_nucbudget.io.slide_runs import SlideRunFolder
+    from napari_nucbudget.models.runtimes.choice import BY_MEASUREMENT
+
+    run = SlideRunFolder.find(folder) if runtime in BY_MEASUREMENT else None
+    if run is None:
+        return detector, classifier
+    settings = run.facts["settings"]
+    kept, typing = settings.get("runtime"), settings.get("classifier runtime")
+    if kept is not None and kept != detector.runtime_name:
+        detector = fit_detector(detector, kept)
+    if classifier is not None and typing is not None and typing != classifier.runtime_name:
+        classifier = fit_classifier(classifier, typing)
+    return detector, classifier

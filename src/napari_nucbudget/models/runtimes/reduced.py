@@ -1,0 +1,51 @@
+"""Networks whose weights are in a reduced type but for the layers that begin and end them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["needs_float32", "reduced_copy"]
+
+EXACT_SHARE = 0.06
+"""Share of the weights, from the first layer on, that stay in float32."""
+
+
+def needs_float32(network: torch.nn.Module) -> str | None:
+    """Why a network cannot be cast, in words; None where it can."""
+    if getattr(network, "invariant", False):
+        return "this network's features are computed by numpy; use the runtime eager"
+    kinds = {p.dtype for p in network.parameters()}
+    if kinds != {torch.float32}:
+        found = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds)) or "absent"
+        return f"it takes weights in float32, and these are {found}; use the runtime eager"
+    return None
+
+
+def reduced_copy(network: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
+    """A copy with weights in `dtype`, channels last in memory; first and last layers in float32.
+
+    What the first layers lose reaches every later one; those that hold 6 % of the weights
+    together stay, table 1's three of 16 channels, which halves the error for little. The
+    last layer's sums decide about peaks: with 8 bits of mantissa every twelfth would be a
+    plateau. It is the attribute ``last`` of a detector network, ``head`` of a classifier.
+    """
+    small: Any = copy.deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layers = [m for m in small.modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear))]
+    last = getattr(small, "last", None) or getattr(small, "head", None)
+    total = sum(layer.weight.numel() for layer in layers)
+    before = 0
+    for layer in layers:
+        before += layer.weight.numel()
+        if before > EXACT_SHARE * total and layer is not last:
+            layer.to(dtype)
+        layer.register_forward_pre_hook(_as_weights)
+    module: torch.nn.Module = small.eval()
+    return module
+
+
+def _as_weights(layer: Any, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(x.to(layer.weight.dtype) for x in given)
