@@ -102,4 +102,5 @@ def commit(session: Session, asked: Application, nuclei: Nuclei) -> int:
             path=str(model_folder(asked.model)),
             weights_sha256=card.weights_sha256,
         )
+        session.models_changed.emit()
     return count

@@ -161,6 +161,7 @@ class CheckWidget(QWidget):
         self.previous.clicked.connect(lambda: self._step(-1))
         self.confusion.cell_chosen.connect(self._walk_cell)
         self.session.project_changed.connect(self._forget)
+        self.session.models_changed.connect(self._offer)
         self.session.failed.connect(self._show_error)
         self._viewer.events.theme.connect(self._apply_theme)
 
@@ -170,12 +171,14 @@ class CheckWidget(QWidget):
             if self.parent() is None:
                 self.job.close()
                 self.walk.end()
-        elif event.type() == QEvent.Type.Show and not self.job.running:
+        elif event.type() == QEvent.Type.Show:
             self._offer()
         return super().event(event)
 
     def _offer(self) -> None:
-        """Offer the models as they are now, those in use chosen."""
+        """Offer the models as they are now, those in use chosen; not while a check runs."""
+        if self.job.running:
+            return
         self._catalogue.refresh()
         store = self.session.store
         used = [] if store is None else Records(store).models()

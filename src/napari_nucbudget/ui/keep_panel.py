@@ -81,6 +81,7 @@ class KeepPanel(QWidget):
         kept = session.edit(add)
         if kept is None:
             return False
+        session.models_changed.emit()
         if proposals.score_map is not None:
             session.score_maps[image] = proposals.score_map
         session.snap_px = apart

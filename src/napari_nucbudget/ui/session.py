@@ -72,6 +72,7 @@ class Session(QObject):
     project_changed = Signal()
     image_changed = Signal()
     nuclei_changed = Signal(object)
+    models_changed = Signal()  # another model was used on the project
     annotator_changed = Signal()  # another annotator, or another reading
     class_changed = Signal(str)  # another active class
     keys_changed = Signal()  # another key was chosen in the Preferences
