@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from napari_nucbudget.models.library import load_card, shipped_models
+from napari_nucbudget.models.library import DEFAULT_DETECTOR, load_card, shipped_models
 from napari_nucbudget.types.card import ModelCard, ScoreRecord
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,7 +59,7 @@ def test_every_command_of_the_tour_runs(code: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (folder / "nuclei.csv").stat().st_size > 1_000
     assert (folder / "nuclei.png").read_bytes().startswith(b"\x89PNG")
-    assert "nuclei-fcn" in done.stdout
+    assert DEFAULT_DETECTOR in done.stdout
 
 
 @pytest.mark.parametrize("code", blocks("python"))

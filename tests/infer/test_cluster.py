@@ -82,6 +82,8 @@ def job(slide: Path, model: Path, **changes: Any) -> BlockJob:
         "classifier": None,
         "classifier_weights": None,
         "device": "cpu",
+        "runtime": "eager",
+        "classifier_runtime": None,
         "scores": False,
         "threads": None,
     }

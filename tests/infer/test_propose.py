@@ -33,6 +33,8 @@ REGION = Region(20, 31, 90, 101)
 class RedDetector:
     card: ModelCard = CARD
     halo: int = 0
+    alignment: int = 1
+    tile: int = 512
     calls: int = 0
 
     def proximity(self, rgb):

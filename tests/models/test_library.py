@@ -13,7 +13,7 @@ from napari_nucbudget.models.library import load_card, load_detector, model_fold
 
 @pytest.fixture
 def two_shipped(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shipped = {"colon-fcn": tiny_model, "nuclei-fcn": tiny_model}
+    shipped = dict.fromkeys(("colon-fcn", "nuclei-fast", "nuclei-fcn"), tiny_model)
     monkeypatch.setattr(library, "shipped_models", lambda: shipped)
     return tiny_model
 
@@ -38,7 +38,7 @@ def test_an_unknown_name_is_answered_with_near_misses(name: str) -> None:
 
 @pytest.mark.usefixtures("two_shipped")
 def test_a_name_like_no_other_is_answered_with_all() -> None:
-    with pytest.raises(UnknownNameError, match=r"Known: colon-fcn, nuclei-fcn\."):
+    with pytest.raises(UnknownNameError, match=r"Known: colon-fcn, nuclei-fast, nuclei-fcn\."):
         load_detector("xyz")
 
 

@@ -27,6 +27,10 @@ class Person:
         self.canvas = self.window._qt_viewer.canvas.native
         viewer.window.resize(1280, 800)
 
+    def leave(self) -> None:
+        """Let go of the window; who holds its canvas keeps it alive."""
+        self.__dict__.clear()
+
     # -- hands
 
     def menu(self, *words: str) -> None:

@@ -185,7 +185,7 @@ def test_the_counts_follow_the_project_and_can_be_pasted_into_a_spreadsheet(desk
     desk.dock.tabs.setCurrentWidget(counts)
     rows = [line.split("\t") for line in counts.text().splitlines()]
     area = 240 * 320 * 0.25
-    density = [f"{2e6 / area:.0f}", f"{2 / area:.3g}", f"{area:.0f}"]
+    density = [f"{2e6 / area:.0f}", f"{2 / area:.2e}", f"{area:.0f}"]
     assert rows[1][1:] == ["all", "epithelial", "2", "2", *density]
     desk.session.edit(lambda store: store.add(image, (50, 50), "epithelial"))
     desk.qtbot.waitUntil(lambda: counts.text().splitlines()[1].split("\t")[3] == "3")

@@ -59,6 +59,7 @@ def person(make_napari_viewer, qtbot, drawn):
     person.session.edit(lambda store: store.add(image, drawn.yx[half:]))
     yield person
     person.session.close()
+    person.leave()
 
 
 def inside(nuclei):
@@ -117,10 +118,12 @@ def test_a_lasso_is_given_up_by_its_button_escape_or_another_layer_and_leaves_no
     assert (loop.waiting, list(layers)) == (False, before)
     person.press(Qt.Key.Key_S, SHIFT)
     layers.selection.active = layers["biopsy"]
-    assert (loop.waiting, list(layers)) == (False, before)
+    person.wait(lambda: not loop.waiting)
+    assert list(layers) == before
     person.press(Qt.Key.Key_S, SHIFT)
     layers.remove("lasso")
-    assert (loop.waiting, list(layers)) == (False, before)
+    person.wait(lambda: not loop.waiting)
+    assert list(layers) == before
     assert len(person.selected) == 2
 
 

@@ -11,7 +11,6 @@ import pytest
 from qtpy.QtCore import Qt, QTimer
 
 from napari_nucbudget.errors import DeviceError
-from napari_nucbudget.ui import detect_widget
 from napari_nucbudget.ui.jobs import THREAD_NAME, Job, in_words
 
 
@@ -46,7 +45,7 @@ def test_an_unknown_model_folder_is_said_in_the_dock(dock, tmp_path):
 
 def test_the_window_answers_while_a_run_computes(dock_with_image, detector, monkeypatch):
     dock = dock_with_image
-    monkeypatch.setattr(detect_widget, "CPU_TILE", 64)
+    monkeypatch.setattr(detector, "tile", 64)
 
     square = np.ones((400, 400))
 

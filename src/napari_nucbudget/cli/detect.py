@@ -50,7 +50,10 @@ def detect(
     classify: Annotated[
         str | None, typer.Option(help="Also give every nucleus a class, by this classifier.")
     ] = None,
-    tile: Annotated[int, typer.Option(min=64, help="Side of a tile in model pixels.")] = 512,
+    tile: Annotated[
+        int | None,
+        typer.Option(min=64, help="Side of a tile in model pixels; default: the model's."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Propose the nuclei of images."""
@@ -100,7 +103,7 @@ def detect_one(
     classifier: Any,
     mpp: float | None,
     threshold: float | None,
-    tile: int,
+    tile: int | None,
     table: Path | None,
     picture: Path | None,
     to: str | None = None,

@@ -89,7 +89,7 @@ def iter_propose(
     mpp: float,
     threshold: float,
     min_distance_um: float,
-    tile: int = 512,
+    tile: int | None = None,
 ) -> Generator[Progress, None, Proposals]:
     """Like `iter_detect`, but returns `Proposals`, whose map is kept up to `MAX_MAP_PIXELS`.
 

@@ -210,7 +210,7 @@ def prepare(
         "fingerprint": slide_fingerprint(path),
     }
     given = _settings(model, settings)
-    tile = tile_for_memory(settings.max_memory)
+    tile = tile_for_memory(settings.max_memory, wanted=model.detector.tile)
     if run is None:
         tissue = _tissue(source, mpp, settings)
         out.mkdir(parents=True, exist_ok=True)

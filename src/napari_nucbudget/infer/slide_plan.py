@@ -87,8 +87,11 @@ def level0(grid: ModelGrid, region: Region) -> Region:
     return Region(y, x, bottom - y, right - x).clipped(grid.source.shape)
 
 
-def tile_for_memory(max_memory: int) -> int:
+def tile_for_memory(max_memory: int, *, wanted: int = 1024) -> int:
     """Side of tiles with which a run stays below so many bytes.
+
+    `wanted` is the side at which the detector's halo costs little; where it is above 1024, the
+    network takes so much less memory a pixel that it fits as well.
 
     Raises
     ------
@@ -97,7 +100,7 @@ def tile_for_memory(max_memory: int) -> int:
     """
     for gib, tile in TILES_BY_MEMORY:
         if max_memory >= gib * GIB:
-            return tile
+            return max(tile, wanted) if tile == 1024 else tile
     raise ConfigError(
         f"{max_memory / GIB:.2f} GiB of memory do not suffice: the program and its libraries alone "
         f"take most of a GiB. Allow at least {TILES_BY_MEMORY[-1][0]} GiB (--max-memory)."

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Application", "apply", "commit", "prepare"]
 
-CPU_TILE = 384
-
 
 @dataclass(frozen=True, eq=False)
 class Application:
@@ -74,9 +72,7 @@ def apply(asked: Application) -> Generator[Progress, None, Nuclei]:
         )
         return typed
     detector = load_detector(asked.model)
-    found = yield from iter_detect(
-        asked.source, detector, region=asked.region, mpp=asked.mpp, tile=CPU_TILE
-    )
+    found = yield from iter_detect(asked.source, detector, region=asked.region, mpp=asked.mpp)
     return found.nuclei
 
 

@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DetectWidget"]
 
-CPU_TILE = 384
-"""Small tiles on a processor: progress in steps of about a second, and a quick end on Cancel."""
-GPU_TILE = 1024
 LIVE_MS = 20
 """Pause in which several moves of the threshold become one change of the points."""
 DISTANCE_MS = 150
@@ -354,7 +351,6 @@ def _detection(
         mpp=request.mpp,
         threshold=threshold,
         min_distance_um=min_distance_um,
-        tile=CPU_TILE if detector.device.type == "cpu" else GPU_TILE,
     )
     return (yield from _typing(request, catalogue, proposals, threshold=threshold))
 

@@ -38,6 +38,9 @@ class Lasso(QObject):
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._take)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(self._stop_if_left)
         session.project_changed.connect(self.stop)
         session.image_changed.connect(self.stop)
 
@@ -84,6 +87,7 @@ class Lasso(QObject):
         session = self._session
         layers = session.viewer.layers
         self._soon.stop()
+        self._later.stop()
         layer.events.data.disconnect(self._drawn)
         layers.selection.events.active.disconnect(self._left)
         active, view = layers.selection.active, session.views.of()
@@ -94,7 +98,12 @@ class Lasso(QObject):
         self.changed.emit()
 
     def _left(self, event: Any = None) -> None:
-        """A person has chosen another layer, or taken this one away."""
+        # Not now: a layer that is being inserted is active for a moment, and one that is being
+        # removed is still in the list.
+        self._later.start(0)
+
+    def _stop_if_left(self) -> None:
+        """Stop where a person has chosen another layer, or taken this one away."""
         if self._session.viewer.layers.selection.active is not self._layer:
             self.stop()
 
