@@ -80,7 +80,7 @@ def each_alone(path: Path, detector: Detector) -> Alone:
     model = SlideModel.of(source, detector, mpp=mpp, threshold=detector.card.threshold or 0.5)
     grid, rule = model.grid, model.rule
     tissue = find_tissue(source, mpp=mpp)
-    tile = tile_for_memory(MAX_MEMORY)
+    tile = tile_for_memory(MAX_MEMORY, wanted=detector.tile)
     blocks = plan_blocks(grid, tissue, tile=tile, halo=rule.halo, align=rule.align)
     level = source.levels[grid.level]
     alone = Alone()
