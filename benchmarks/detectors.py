@@ -1,7 +1,7 @@
 """The detectors per pixel, in turn: against plain torch, end to end, by threads and image size.
 
 Plain torch is table 1 as a module gives it: float32, channels first. Writes
-``results/detectors.json``; ratios are of seconds a pixel.
+``runs/bench/detectors.json``; ratios are of seconds a pixel.
 """
 
 from __future__ import annotations
@@ -53,19 +53,19 @@ def networks(side: int) -> tuple[Works, dict[str, float]]:
         x = torch.randn(1, 3, own, own)
         plain: Any = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         label = PLAIN if name == "nuclei-fcn" else f"{name}, plain torch float32"
-        works[label] = _inference(plain, x)
+        works[label] = inference(plain, x)
         sizes[label] = own**2 / 1e6
         last = x.contiguous(memory_format=torch.channels_last)
         for runtime in RUNTIMES:
             if why_not(runtime, network, CPU) is None:
                 exact = "exact" if RUNTIMES[runtime].exact else "reduced"
                 label = f"{name}, {runtime} ({exact})"
-                works[label] = _inference(prepare(network, CPU, None, runtime), last)
+                works[label] = inference(prepare(network, CPU, None, runtime), last)
                 sizes[label] = own**2 / 1e6
     return works, sizes
 
 
-def _inference(forward: Callable[[Any], Any], x: torch.Tensor) -> Callable[[], object]:
+def inference(forward: Callable[[Any], Any], x: torch.Tensor) -> Callable[[], object]:
     def run() -> object:
         with torch.inference_mode():
             return forward(x)

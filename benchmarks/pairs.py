@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["RESULTS", "Row", "machine", "row", "times_in_turn", "write"]
+__all__ = ["MEASURED", "Row", "machine", "row", "times_in_turn", "write"]
 
-RESULTS = Path(__file__).parent / "results"
+MEASURED = Path(__file__).parents[1] / "runs" / "bench"
 PACKAGES = ("numpy", "scipy", "scikit-image", "torch", "numba", "openvino", "napari-nucbudget")
 
 
@@ -113,9 +113,9 @@ def _processor() -> str:
 
 
 def write(name: str, rows: list[Row], *, extra: Mapping[str, Any] | None = None) -> Path:
-    """Print the rows and keep them as ``results/NAME.json``."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    """Print the rows and keep them as ``runs/bench/NAME.json``."""
+    MEASURED.mkdir(parents=True, exist_ok=True)
+    path = MEASURED / f"{name}.json"
     record = {"name": name, "machine": machine(), "rows": [asdict(r) for r in rows]}
     path.write_text(json.dumps({**record, **(extra or {})}, indent=1) + "\n", encoding="utf-8")
     for r in rows:

@@ -3,7 +3,7 @@
 ``python benchmarks/peers.py stardist=ENV/bin/python cellpose=ENV/bin/python`` names the
 interpreter of the environment in which each peer is installed. Weights are untrained:
 they change what is found, not how long it takes. Network only, the same image for all,
-one thread, seconds of processor time; writes ``results/peers.json``.
+one thread, seconds of processor time; writes ``runs/bench/peers.json``.
 """
 
 from __future__ import annotations

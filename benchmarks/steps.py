@@ -1,6 +1,6 @@
 """The steps around the networks against what they replace: peaks, smoothing, patches, mask.
 
-Seconds of processor time on one thread, in turn; writes ``results/steps.json``.
+Seconds of processor time on one thread, in turn; writes ``runs/bench/steps.json``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,56 @@
+"""Classifiers with every runtime, in turn, against plain torch: 128 nuclei, all turns and shifts.
+
+Plain torch is the network as a module gives it: float32, channels first. Writes
+``runs/bench/classifiers.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from typing import Any
+
+import torch
+from detectors import Works, inference
+from pairs import Row, row, times_in_turn, write
+
+from napari_nucbudget.models.library import load_classifier
+from napari_nucbudget.models.runtimes import RUNTIMES, prepare, why_not
+
+CPU = torch.device("cpu")
+NUCLEI, TURNS = 128, 8
+
+
+def runtimes(name: str, rounds: int) -> list[Row]:
+    """The averaged logits of a batch."""
+    views = load_classifier(name, device="cpu").views
+    x = torch.randn(NUCLEI, 3, views.patch, views.patch)
+    plain: Any = copy.deepcopy(views).to(memory_format=torch.contiguous_format)
+    baseline = f"{name}, plain torch float32"
+    works: Works = {baseline: inference(plain, x)}
+    last = x.contiguous(memory_format=torch.channels_last)
+    for runtime in RUNTIMES:
+        if why_not(runtime, views, CPU) is None:
+            exact = "exact" if RUNTIMES[runtime].exact else "reduced"
+            forward = prepare(views, CPU, None, runtime)
+            works[f"{name}, {runtime} ({exact})"] = inference(forward, last)
+    times = times_in_turn(works, rounds=rounds)
+    unit = f"nuclei per processor second, {TURNS} turns each"
+    return [
+        row(times, w, baseline, value=lambda s: NUCLEI / TURNS / s, unit=unit)
+        for w in works
+        if w != baseline
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--classifier", nargs="+", default=["colon-patch-cnn"])
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    write("classifiers", [r for name in given.classifier for r in runtimes(name, given.rounds)])
+
+
+if __name__ == "__main__":
+    main()
