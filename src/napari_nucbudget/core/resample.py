@@ -11,8 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 __all__ = ["Axis", "grid_length", "resample"]
+
+BAND = 64
+"""Output rows that are computed together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,19 +76,36 @@ def grid_length(length: int, step: float) -> int:
 def resample(pixels: NDArray[np.uint8], rows: Axis, columns: Axis) -> NDArray[np.float32]:
     """(h, w, 3) float32 in 0 .. 255 from the input window that the axes name.
 
-    `pixels` is (rows.window length, columns.window length, 3).
+    `pixels` is (rows.window length, columns.window length, 3). The sums are those of a
+    sparse matrix's few entries a row, in the order of the input pixels; bands of rows stay
+    in the cache from the first axis to the second.
     """
-    values = pixels.astype(np.float32)
-    if rows.step != 1:
-        index, weight = rows.weights()
-        out = np.zeros((len(index), *values.shape[1:]), dtype=np.float32)
-        for tap in range(rows.taps):
-            out += weight[:, tap, None, None] * values[index[:, tap]]
-        values = out
-    if columns.step != 1:
-        index, weight = columns.weights()
-        out = np.zeros((values.shape[0], len(index), values.shape[2]), dtype=np.float32)
-        for tap in range(columns.taps):
-            out += weight[None, :, tap, None] * values[:, index[:, tap]]
-        values = out
-    return values
+    if rows.step == 1 and columns.step == 1:
+        return pixels.astype(np.float32)
+    down, across = _matrix(rows, pixels.shape[0]), _matrix(columns, pixels.shape[1])
+    height, width = down.shape[0], across.shape[0]
+    out = np.empty((height, width, 3), dtype=np.float32)
+    for top in range(0, height, BAND):
+        part = down[top : top + BAND]
+        low, high = int(part.indices.min()), int(part.indices.max()) + 1
+        lines = pixels[low:high].reshape(high - low, -1).astype(np.float32)
+        lines = part[:, low:high] @ lines  # (band, w * 3)
+        count = len(lines)
+        turned = lines.reshape(count, -1, 3).transpose(1, 0, 2).reshape(-1, count * 3)
+        turned = across @ turned  # (width, band * 3)
+        out[top : top + count] = turned.reshape(width, count, 3).transpose(1, 0, 2)
+    return out
+
+
+def _matrix(axis: Axis, length: int) -> csr_array:
+    """(outputs, inputs) weights; what counts nothing is left out."""
+    if axis.step == 1:
+        index = np.arange(axis.start, axis.stop) - axis.window()[0]
+        return csr_array(
+            (np.ones(len(index), np.float32), index, np.arange(len(index) + 1)),
+            shape=(len(index), length),
+        )
+    index, weight = axis.weights()
+    counts = weight > 0
+    starts = np.concatenate([[0], np.cumsum(counts.sum(axis=1))])
+    return csr_array((weight[counts], index[counts], starts), shape=(len(index), length))
