@@ -5,6 +5,8 @@ READY := .venv/ready
 RECIPES := table2-breast table2-prostate table3-breast table3-colon
 # QUICK=--quick makes `make paper` a trial of minutes, kept out of docs/results.
 QUICK :=
+# RECORD=1 lets `make bench` write its figures into docs/performance.md.
+RECORD :=
 RESULTS := $(if $(QUICK),runs/results,docs/results)
 
 .DEFAULT_GOAL := help
@@ -42,8 +44,11 @@ format: $(READY)  ## Format the code and sort its imports
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## Time detection, training and projects; kill 200 annotating processes; 10,000 random edits
-	$(BIN)/python benchmarks/speed.py
+bench: $(READY)  ## Time all in turn against what it replaces, RECORD=1: into docs; kill 200 annotating processes; 10,000 edits
+	for what in detectors classifiers steps training startup; do \
+	  OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$what.py || exit 1; \
+	done
+	$(BIN)/python benchmarks/report.py $(if $(RECORD),--record)
 	$(BIN)/python benchmarks/project.py
 	NUCBUDGET_KILLS=200 NUCBUDGET_EDITS=10000 $(BIN)/python -m pytest -o timeout=3600 tests/project/test_killed.py tests/project/test_undo.py
 
