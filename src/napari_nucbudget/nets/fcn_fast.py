@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_nucbudget.nets.convolutions import copy_folded, initialise
+
 __all__ = ["FcnFast", "FcnFastConfig"]
 
 
@@ -57,19 +59,9 @@ class FcnFast(nn.Module):
         self.last = nn.Conv2d(width, 16, 3, padding=1)
 
     def initialise(self, generator: torch.Generator, *, recipe: str = "product") -> None:
-        """Fresh weights: He, the last layer N(0, 1e-3); ``paper``: all N(0, 1e-2), biases 0."""
-        with torch.no_grad():
-            for layer in self.modules():
-                if not isinstance(layer, nn.Conv2d):
-                    continue
-                std = (2.0 / layer.weight[0].numel()) ** 0.5
-                if recipe == "paper":
-                    std = 1e-2
-                elif layer is self.last:
-                    std = 1e-3
-                layer.weight.normal_(0.0, std, generator=generator)
-                assert layer.bias is not None
-                layer.bias.zero_()
+        """Fresh weights, see `convolutions.initialise`."""
+        layers = (m for m in self.modules() if isinstance(m, nn.Conv2d))
+        initialise(layers, self.last, generator, recipe=recipe)
 
     def forward(self, x: Tensor, stride: int = 1, offset: tuple[int, int] = (0, 0)) -> Tensor:
         """(B, 3, h, w) to (B, 1, h, w); with `stride` only every n-th pixel from `offset` on."""
@@ -93,9 +85,8 @@ class FcnFast(nn.Module):
         """The same function without normalisations: each is held by its convolution."""
         plain = FcnFast(replace(self.config, batch_norm=False))
         for name, module in self.named_modules():
-            target = plain.get_submodule(name) if name and "norm" not in name else None
-            if isinstance(module, _Layer) and isinstance(target, _Layer):
-                target.take_folded(module)
+            if isinstance(module, _Layer):
+                copy_folded(module.conv, module.norm, plain.get_submodule(name).conv)  # type: ignore[arg-type]
         for name in ("up", "skip", "last"):
             plain.get_submodule(name).load_state_dict(self.get_submodule(name).state_dict())
         return plain.to(next(self.parameters()).device)
@@ -113,19 +104,3 @@ class _Layer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.norm(self.conv(x)), inplace=True)
-
-    @torch.no_grad()
-    def take_folded(self, source: _Layer) -> None:
-        """Take the weights of a layer, its normalisation folded in (in evaluation mode)."""
-        self.conv.load_state_dict(source.conv.state_dict())
-        norm = source.norm
-        if not isinstance(norm, nn.BatchNorm2d):
-            return
-        assert norm.running_var is not None
-        assert norm.running_mean is not None
-        assert source.conv.bias is not None
-        assert self.conv.bias is not None
-        scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        shift = norm.bias.double() - scale * norm.running_mean.double()
-        self.conv.weight.copy_(source.conv.weight.double() * scale[:, None, None, None])
-        self.conv.bias.copy_(scale * source.conv.bias.double() + shift)

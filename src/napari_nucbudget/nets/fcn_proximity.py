@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from napari_nucbudget.nets.convolutions import copy_folded, initialise
 
 __all__ = ["FcnConfig", "FcnProximity"]
 
@@ -61,17 +62,9 @@ class FcnProximity(nn.Module):
         return self.conv6
 
     def initialise(self, generator: torch.Generator, *, recipe: str = "product") -> None:
-        """Fresh weights: He, the last layer N(0, 1e-3); ``paper``: all N(0, 1e-2), biases 0."""
-        with torch.no_grad():
-            for layer in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5, self.conv6):
-                std = (2.0 / layer.weight[0].numel()) ** 0.5
-                if recipe == "paper":
-                    std = 1e-2
-                elif layer is self.conv6:
-                    std = 1e-3
-                layer.weight.normal_(0.0, std, generator=generator)
-                assert layer.bias is not None
-                layer.bias.zero_()
+        """Fresh weights, see `convolutions.initialise`."""
+        layers = (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5, self.conv6)
+        initialise(layers, self.last, generator, recipe=recipe)
 
     def forward(self, x: Tensor, stride: int = 1, offset: tuple[int, int] = (0, 0)) -> Tensor:
         """(B, 3, h, w) to (B, 1, h, w); with `stride` only every n-th pixel from `offset` on.
@@ -96,26 +89,9 @@ class FcnProximity(nn.Module):
         return out
 
     def folded(self) -> FcnProximity:
-        """Table 1 itself, with the same output as this network in evaluation mode.
-
-        A batch norm that follows a convolution is a scale and a shift per
-        channel, which the convolution's own weights and bias can hold.
-        """
+        """Table 1 itself, with the same output as this network in evaluation mode."""
         plain = FcnProximity(FcnConfig(self.config.width, self.config.head_width, batch_norm=False))
         for name in ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6"):
-            source: nn.Conv2d = getattr(self, name)
-            target: nn.Conv2d = getattr(plain, name)
-            target.load_state_dict(copy.deepcopy(source.state_dict()))
             norm = getattr(self, name.replace("conv", "norm"), None)
-            if isinstance(norm, nn.BatchNorm2d):
-                assert norm.running_var is not None
-                assert norm.running_mean is not None
-                scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-                shift = norm.bias.double() - scale * norm.running_mean.double()
-                with torch.no_grad():
-                    weight = source.weight.double() * scale[:, None, None, None]
-                    assert source.bias is not None
-                    assert target.bias is not None
-                    target.weight.copy_(weight)
-                    target.bias.copy_(scale * source.bias.double() + shift)
+            copy_folded(getattr(self, name), norm, getattr(plain, name))
         return plain.to(next(self.parameters()).device)
