@@ -90,6 +90,7 @@ def test_all_nuclei_in_a_loop_get_a_class_by_one_key_and_lose_it_by_one_undo(per
 
 def test_a_loop_also_takes_what_is_shown_as_a_density_and_delete_takes_it_away(person, monkeypatch):
     monkeypatch.setattr(store_view, "MOST_POINTS", 10)
+    monkeypatch.setattr(store_view, "MOST_IN_VIEW", 10)
     person.session.views.of().refresh()
     store, image = person.session.store, person.session.image
     expected, all_of_them = inside(store.nuclei(image)), len(store.nuclei(image))

@@ -10,7 +10,7 @@ from napari_nucbudget.project import open_project
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.ui.session import Session
-from napari_nucbudget.ui.store_view import MOST_POINTS
+from napari_nucbudget.ui.store_view import MOST_IN_VIEW
 
 UM = {"scale": (0.5, 0.5), "units": ("um", "um")}
 PLACES = [(60.0, 80.0), (60.0, 240.0), (180.0, 80.0), (180.0, 240.0)]
@@ -226,7 +226,7 @@ def test_of_many_nuclei_only_those_on_screen_are_points_and_all_can_be_chosen(
     assert not viewer.layers["density (biopsy)"].visible
     seen = bench.store.nuclei(bench.image, bench.view.visible())
     assert set(seen.id) <= set(bench.view.nuclei.id)
-    assert len(bench.points.data) <= MOST_POINTS
+    assert len(bench.points.data) <= MOST_IN_VIEW
 
     from napari_nucbudget.ui import actions
 

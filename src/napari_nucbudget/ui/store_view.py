@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["MOST_POINTS", "StoreView"]
 
 MOST_POINTS = 6000
-"""More points than that are a density picture: napari needs too long for them."""
+"""An image with no more nuclei shows all of them, and loads nothing when the view moves."""
+MOST_IN_VIEW = 3000
+"""Of larger ones the view shows a density picture where it holds more: loading as many points takes
+napari up to a twentieth of a second, at every edit and change of the view."""
 MARGIN = 0.25
 """Part of the view's sides that is loaded around it."""
 CAMERA_MS = 40
@@ -173,7 +176,7 @@ class StoreView(QObject):
             return Nuclei.empty(store.classes)
         border = round(MARGIN * max(visible.height, visible.width))
         for region in (visible.padded(border).clipped(store.image(self.image).shape), visible):
-            if self._count(region) <= MOST_POINTS:
+            if self._count(region) <= MOST_IN_VIEW:
                 self._loaded = region
                 return _by_id(store.nuclei(self.image, region))
         return None
