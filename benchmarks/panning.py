@@ -109,7 +109,8 @@ def main() -> None:
     session = Session.of(viewer)
     image = session.ensure()
     assert image is not None
-    session.edit(lambda store: store.add_proposals(image, truth.nuclei))
+    found = truth.nuclei
+    session.edit(lambda store, found=found: store.add_proposals(image, found))  # type: ignore[misc]
     print(
         f"{slide.name}: {given.side:,} x {given.side:,} pixels, {len(truth.nuclei):,} nuclei in "
         f"the project, window of 1600 x 1000"
@@ -117,7 +118,7 @@ def main() -> None:
     painting = Painting(viewer.window._qt_viewer.canvas._scene_canvas)
     rng = np.random.default_rng(given.seed)
     places = truth.nuclei.yx[rng.integers(0, len(truth.nuclei), given.steps)]
-    del truth  # a million Python objects of this script, not of the window
+    del truth, found  # a million Python objects of this script, not of the window
     gc.collect()
     first, *rows = changes(viewer, painting, places, given.seed)
     print(f"the first points: {first[0]:.1f} ms, painting {first[1]:.1f} ms")

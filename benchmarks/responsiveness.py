@@ -116,9 +116,10 @@ def cancelled(dock: TrainWidget) -> float:
     return time.perf_counter() - started
 
 
-def train_until(dock: TrainWidget, reports: int) -> None:
+def train_until_reported(dock: TrainWidget) -> None:
     QTest.mouseClick(dock.train, Qt.MouseButton.LeftButton)
-    wait_for(lambda: len(dock.loss.lines.get("loss", ())) >= reports or bool(dock.error.text()))
+    wait_for(lambda: dock.process.running or bool(dock.error.text()))
+    wait_for(lambda: dock.status.text().startswith("Step") or bool(dock.error.text()))
     if dock.error.text():
         raise SystemExit(f"The training failed: {dock.error.text()}")
 
@@ -148,7 +149,7 @@ def main() -> None:
     lateness.phase("nothing trains")
     QTest.qWait(5000)
     lateness.phase("training starts")
-    train_until(dock, 1)
+    train_until_reported(dock)
     lateness.phase("training")
     QTest.qWait(int(given.seconds * 1000))
     lateness.phase("training, labelling beside it")
@@ -160,7 +161,7 @@ def main() -> None:
     QTest.qWait(1000)
     print(lateness.table(), flush=True)
     for _ in range(given.cancels - 1):
-        train_until(dock, 1)
+        train_until_reported(dock)
         taken.append(cancelled(dock))
     told = ", ".join(f"{seconds:.2f}" for seconds in taken)
     print(f"cancelled within {told} s")
