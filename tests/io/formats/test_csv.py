@@ -137,3 +137,18 @@ def test_other_classes_can_be_given(tmp_path):
     (tmp_path / "p.csv").write_text("y,x,label\n1,2,tumour\n")
     classes = ClassScheme((NucleusClass("stroma", "#fff"), NucleusClass("tumour", "#000")))
     assert read_points_csv(tmp_path / "p.csv", classes).nuclei.label[0] == 1
+
+
+def test_a_million_rows_come_back_as_they_were(tmp_path):
+    rng = np.random.default_rng(0)
+    count = 1_000_000
+    nuclei = Nuclei.from_points(
+        rng.uniform(0, 100_000, (count, 2)).astype(np.float32),
+        score=rng.random(count).astype(np.float32),
+        label=rng.integers(-1, 3, count),
+        origin="nuclei-fast",
+    )
+    path = write_points_csv(tmp_path / "slide.nuclei.csv", nuclei, mpp=0.25, image="slide")
+    back = read_points_csv(path).nuclei
+    for column in ("yx", "score", "label", "id"):
+        np.testing.assert_array_equal(getattr(back, column), getattr(nuclei, column))
