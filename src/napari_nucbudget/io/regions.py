@@ -14,6 +14,7 @@ from napari_nucbudget.core.outline import Outline, Outlines
 from napari_nucbudget.errors import PointsError, RegionError
 from napari_nucbudget.io.formats.coordinates import from_file
 from napari_nucbudget.io.formats.json_stream import json_members
+from napari_nucbudget.types.names import free_name
 
 __all__ = ["read_regions"]
 
@@ -51,7 +52,7 @@ def read_regions(path: Path | str, shape: tuple[int, int]) -> dict[str, Outlines
     kind = _shapes_of_csv if path.suffix.lower() == ".csv" else _features
     regions: dict[str, Outlines] = {}
     for number, (title, parts) in enumerate(kind(path), 1):
-        name = _free(title or f"region {number}", {TAKEN, *regions})
+        name = free_name(title or f"region {number}", {TAKEN, *regions})
         regions[name] = _checked(parts, f"{path}: the region {name!r}", shape)
     if not regions:
         raise RegionError(
@@ -59,13 +60,6 @@ def read_regions(path: Path | str, shape: tuple[int, int]) -> dict[str, Outlines
             "annotations, and export them as GeoJSON."
         )
     return regions
-
-
-def _free(name: str, taken: set[str]) -> str:
-    number, free = 2, name
-    while free in taken:
-        free, number = f"{name} ({number})", number + 1
-    return free
 
 
 def _checked(parts: list[list[NDArray[Any]]], what: str, shape: tuple[int, int]) -> Outlines:

@@ -18,6 +18,7 @@ from napari_nucbudget.project.table import DELETED, NucleiTable
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
 from napari_nucbudget.types.image import Region, check_mpp
 from napari_nucbudget.types.labels import SPLITS
+from napari_nucbudget.types.names import free_name
 
 __all__ = ["DeclaringStore"]
 
@@ -61,7 +62,7 @@ class DeclaringStore(ProjectReader):
             name = name or (Path(path).name if path is not None else "image")
             row = (
                 max(self._state.images, default=0) + 1,
-                _unused(name, {image.name for image in self.images}),
+                free_name(name, {image.name for image in self.images}),
                 *((None, None) if path is None else self._paths(Path(path))),
                 *((None, None) if seen is None else (seen.header_sha256, seen.bytes)),
                 int(shape[0]),
@@ -299,11 +300,3 @@ def _split(name: str) -> str:
     if name not in SPLITS:
         raise ProjectError(f"There is no split {name!r}; there are: {', '.join(SPLITS)}.")
     return name
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    """`name`, with a number behind it where it is taken."""
-    number, free = 2, name
-    while free in taken:
-        free, number = f"{name} ({number})", number + 1
-    return free
