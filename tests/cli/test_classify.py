@@ -163,3 +163,12 @@ def test_a_ladder_over_the_context_network_is_refused(run, data, tmp_path):
     )  # fmt: skip
     assert code == 2
     assert "'ladder' is built over patch-cnn, not over context-cnn; 'fixmatch'" in stderr
+
+
+def test_a_runtime_for_detectors_alone_says_what_types_the_nuclei(run, model, classifier, picture):
+    arguments = ("detect", picture, "--model", model, "--mpp", "0.55", "--classify", classifier)
+    code, _, stderr = run(*arguments, "--runtime", "dft")
+    assert code == 0
+    told = [line for line in stderr.splitlines() if "runtime eager" in line]
+    assert len(told) == 1
+    assert "'dft' does not compute it" in told[0]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_nucbudget.cli.console import AsJson, Device, table_format, watch, writable
-from napari_nucbudget.cli.runtime import Runtime, fit_classifier
+from napari_nucbudget.cli.runtime import Runtime, fit
 from napari_nucbudget.errors import PixelSizeError, PointsError
 
 __all__ = ["classify"]
@@ -51,7 +51,7 @@ def classify(
         raise PixelSizeError(
             f"Neither {image.name} nor {points.name} says how large a pixel is; give --mpp."
         )
-    classifier = fit_classifier(load_classifier(model, device=device), runtime)
+    classifier = fit(load_classifier(model, device=device), runtime)
     typed = watch(
         iter_classify(source, table.nuclei, classifier),
         image.name,

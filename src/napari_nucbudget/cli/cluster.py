@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, Model
+from napari_nucbudget.cli.console import AsJson, Device, Model
 from napari_nucbudget.cli.runtime import Runtime, as_recorded, fit_both
 from napari_nucbudget.cli.slide import (
     Classify,
@@ -30,6 +30,7 @@ from napari_nucbudget.cli.slide_output import (
     regions_of,
     regions_on,
 )
+from napari_nucbudget.models import DEFAULT_DETECTOR
 
 __all__ = ["cluster"]
 
@@ -43,7 +44,7 @@ def cluster(
     local: Annotated[
         int | None, typer.Option(min=1, help="Worker processes on this machine instead.")
     ] = None,
-    model: Model = DEFAULT_MODEL,
+    model: Model = DEFAULT_DETECTOR,
     classify: Classify = None,
     mpp: Mpp = None,
     threshold: Threshold = None,

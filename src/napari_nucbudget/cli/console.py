@@ -10,15 +10,13 @@ import typer
 
 from napari_nucbudget.errors import OutputError
 
-__all__ = ["DEFAULT_MODEL", "AsJson", "Device", "Model", "table_format", "watch", "writable"]
+__all__ = ["AsJson", "Device", "Model", "table_format", "watch", "writable"]
 
 Result = TypeVar("Result")
 
 Model = Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a model folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else to stdout.")]
-
-DEFAULT_MODEL = "nuclei-fast"
 
 
 def table_format(out: Path, name: str | None, *, folder: bool = False) -> Any:

@@ -12,17 +12,18 @@ from typing import Annotated
 
 import typer
 
-from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, Model, writable
+from napari_nucbudget.cli.console import AsJson, Device, Model, writable
 from napari_nucbudget.cli.detect import detect_one
-from napari_nucbudget.cli.runtime import Runtime, fit_detector
+from napari_nucbudget.cli.runtime import Runtime, fit
 from napari_nucbudget.errors import ConfigError
+from napari_nucbudget.models import DEFAULT_DETECTOR
 
 __all__ = ["demo"]
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for picture and table.")] = Path("demo_output"),
-    model: Model = DEFAULT_MODEL,
+    model: Model = DEFAULT_DETECTOR,
     device: Device = "auto",
     runtime: Runtime = "auto",
     viewer: Annotated[
@@ -41,8 +42,8 @@ def demo(
     truth = read_points_csv(sample_path("drawn_biopsy.truth.csv"))
     table = writable(out / "drawn_biopsy.nuclei.csv", image, "", many=False)
     picture = writable(out / "drawn_biopsy.nuclei.png", image, "", many=False)
-    detector = fit_detector(load_detector(model, device=device), runtime)
-    result = detect_one(image, detector, None, None, None, 512, table, picture)
+    detector = fit(load_detector(model, device=device), runtime)
+    result = detect_one(image, detector, None, None, None, None, table, picture)
     found = read_points_csv(out / "drawn_biopsy.nuclei.csv").nuclei
     pair = ImageDetections(found.yx * result["mpp"], found.score, truth.nuclei.yx * result["mpp"])
     scores = detection_scores(

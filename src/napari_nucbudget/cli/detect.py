@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from napari_nucbudget.cli.console import (
-    DEFAULT_MODEL,
     AsJson,
     Device,
     Model,
@@ -19,13 +18,14 @@ from napari_nucbudget.cli.console import (
 )
 from napari_nucbudget.cli.runtime import Runtime, fit_both
 from napari_nucbudget.errors import NucbudgetError
+from napari_nucbudget.models import DEFAULT_DETECTOR
 
 __all__ = ["detect", "detect_one"]
 
 
 def detect(
     images: Annotated[list[Path], typer.Argument(help="PNG, JPEG or TIFF files.")],
-    model: Model = DEFAULT_MODEL,
+    model: Model = DEFAULT_DETECTOR,
     mpp: Annotated[
         float | None, typer.Option(help="µm per pixel, where the file is silent.")
     ] = None,

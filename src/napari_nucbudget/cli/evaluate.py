@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_nucbudget.cli.console import AsJson, Device, watch
-from napari_nucbudget.cli.runtime import Runtime, fit_classifier, fit_detector
+from napari_nucbudget.cli.runtime import Runtime, fit
 from napari_nucbudget.errors import ConfigError
 
 __all__ = ["evaluate"]
@@ -47,7 +47,7 @@ def evaluate(
             raise ConfigError(f"{model} is a classifier and has no threshold; leave it away.")
         _evaluate_classifier(model, data, split, device, runtime, record, as_json)
         return
-    detector = fit_detector(load_detector(model, device=device, precision=precision), runtime)
+    detector = fit(load_detector(model, device=device, precision=precision), runtime)
     labels = read_label_set(data, splits=(split,))
     scores = watch(
         evaluate_detector(labels, detector, radius_um=radius_um, threshold=threshold),
@@ -79,7 +79,7 @@ def _evaluate_classifier(
     from napari_nucbudget.io.label_sets import read_label_set
     from napari_nucbudget.models.library import load_classifier, model_folder, record_scores
 
-    classifier = fit_classifier(load_classifier(model, device=device), runtime)
+    classifier = fit(load_classifier(model, device=device), runtime)
     labels = read_label_set(data, splits=(split,))
     scores = watch(
         evaluate_classifier(labels, classifier),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from napari_nucbudget.models.bundle import Detector
     from napari_nucbudget.models.classifier import Classifier
 
-__all__ = ["Runtime", "as_recorded", "fit_both", "fit_classifier", "fit_detector"]
+    AnyModel = TypeVar("AnyModel", Detector, Classifier)
+
+__all__ = ["Runtime", "as_recorded", "fit", "fit_both"]
 
 Runtime = Annotated[
     str,
@@ -22,34 +24,31 @@ Runtime = Annotated[
 ]
 
 
-def fit_detector(detector: Detector, runtime: str) -> Detector:
-    """The detector with that runtime; what was picked by measurement is said on stderr."""
-    choice = detector.choose(runtime)
+def fit(model: AnyModel, runtime: str) -> AnyModel:
+    """The model with that runtime; what was picked by measurement is said on stderr."""
+    choice = model.choose(runtime)
     if choice.name != runtime:
-        typer.echo(f"{detector.card.name}: {choice}", err=True)
-    return detector.with_runtime(choice.name)
-
-
-def fit_classifier(classifier: Classifier, runtime: str) -> Classifier:
-    """The classifier with that runtime; what was picked by measurement is said on stderr."""
-    choice = classifier.choose(runtime)
-    if choice.name != runtime:
-        typer.echo(f"{classifier.card.name}: {choice}", err=True)
-    return classifier.with_runtime(choice.name)
+        typer.echo(f"{model.card.name}: {choice}", err=True)
+    return model.with_runtime(choice.name)
 
 
 def fit_both(
     detector: Detector, classifier: Classifier | None, runtime: str
 ) -> tuple[Detector, Classifier | None]:
-    """Both with that runtime; one that computes detectors alone leaves the classifier as it is."""
+    """Both with that runtime; where it computes detectors alone, it is said what types nuclei."""
     from napari_nucbudget.errors import ConfigError
 
-    fitted = fit_detector(detector, runtime)
+    fitted = fit(detector, runtime)
     if classifier is None:
         return fitted, None
     try:
-        return fitted, fit_classifier(classifier, runtime)
-    except ConfigError:
+        return fitted, fit(classifier, runtime)
+    except ConfigError as error:
+        typer.echo(
+            f"{classifier.card.name}: runtime {classifier.runtime_name}, since {runtime!r} does "
+            f"not compute it ({error})",
+            err=True,
+        )
         return fitted, classifier
 
 
@@ -74,7 +73,7 @@ def as_recorded(
     settings = run.facts["settings"]
     kept, typing = settings.get("runtime"), settings.get("classifier runtime")
     if kept is not None and kept != detector.runtime_name:
-        detector = fit_detector(detector, kept)
+        detector = fit(detector, kept)
     if classifier is not None and typing is not None and typing != classifier.runtime_name:
-        classifier = fit_classifier(classifier, typing)
+        classifier = fit(classifier, typing)
     return detector, classifier

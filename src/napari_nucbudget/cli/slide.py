@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, Model
+from napari_nucbudget.cli.console import AsJson, Device, Model
 from napari_nucbudget.cli.runtime import Runtime, as_recorded, fit_both
 from napari_nucbudget.cli.slide_output import (
     bytes_of,
@@ -19,6 +19,7 @@ from napari_nucbudget.cli.slide_output import (
     regions_on,
 )
 from napari_nucbudget.errors import NucbudgetError
+from napari_nucbudget.models import DEFAULT_DETECTOR
 from napari_nucbudget.types.progress import time_in_words
 
 __all__ = [
@@ -72,7 +73,7 @@ Report = Annotated[bool, typer.Option("--report", help="Also write report.html."
 def slide(
     slides: Slides,
     out: Out,
-    model: Model = DEFAULT_MODEL,
+    model: Model = DEFAULT_DETECTOR,
     classify: Classify = None,
     mpp: Mpp = None,
     threshold: Threshold = None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+import time
 from collections.abc import Generator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_nucbudget.cli.console import DEFAULT_MODEL, AsJson, Device, watch
+from napari_nucbudget.cli.console import AsJson, Device, watch
 from napari_nucbudget.errors import ConfigError
+from napari_nucbudget.models import DEFAULT_DETECTOR
 
 if TYPE_CHECKING:
     from napari_nucbudget.types.labels import LabelSet
@@ -23,6 +26,8 @@ __all__ = ["train_classifier", "train_detector"]
 
 NICENESS = 10
 """How far a training in the background stands back behind the window that started it."""
+LOOK_S = 0.5
+"""Seconds between two looks whether that window is there."""
 
 Data = Annotated[list[Path], typer.Option(help="Label set folder; may be given repeatedly.")]
 ModelFolder = Annotated[Path, typer.Option(help="Folder for the model.")]
@@ -117,7 +122,7 @@ def train_classifier(
     ] = None,
     detector: Annotated[
         str, typer.Option(help="Model that detects unlabelled nuclei.")
-    ] = DEFAULT_MODEL,
+    ] = DEFAULT_DETECTOR,
     validation: Annotated[
         str | None,
         typer.Option(help="none: fixed schedule; paper: best weights on validation labels."),
@@ -187,9 +192,21 @@ def train_classifier(
 
 
 def _stand_back(background: bool) -> None:
-    """Leave the processor to the window, where the system knows priorities."""
+    """Leave the processor to the window, where the system knows priorities, and end with it.
+
+    Two processes would write into one folder, if the run were continued by the next window
+    while this one has not noticed yet.
+    """
     if background and hasattr(os, "nice"):
         os.nice(NICENESS)
+        threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_after(window: int) -> None:
+    """End this process once its parent has ended; what it saved is whole at any moment."""
+    while os.getppid() == window:
+        time.sleep(LOOK_S)
+    os._exit(1)
 
 
 def _spoken(

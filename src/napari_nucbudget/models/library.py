@@ -12,6 +12,7 @@ from pathlib import Path
 
 from napari_nucbudget.errors import ConfigError, ModelError, OutputError, UnknownNameError
 from napari_nucbudget.io.files import write_atomically
+from napari_nucbudget.models import DEFAULT_DETECTOR
 from napari_nucbudget.models.bundle import CARD_FILE, Detector
 from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.models.storage import WEIGHTS_FILE
@@ -34,7 +35,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-DEFAULT_DETECTOR = "nuclei-fast"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 

@@ -250,6 +250,8 @@ class TrainWidget(QWidget):
             self._update()
             return
         self._reports, self._trained = [], plan
+        for curve in (self.loss, self.score):  # of the run before
+            curve.setVisible(False)
         self.outcome.setVisible(False)
         store = self.session.store
         if store is not None and not store.read_only:
