@@ -421,7 +421,7 @@ def test_a_mask_part_knows_the_same_as_the_mask(slide: Path, dark: Detector) -> 
     rng = np.random.default_rng(2)
     tissue = TissueMask(rng.random((29, 31)) < 0.5, 470 / 31)
     grid = ModelGrid.of(open_image(slide), mpp=0.5, model_mpp=0.61)
-    for block in plan_blocks(grid, tissue, tile=64, halo=9):
+    for block in plan_blocks(grid, tissue, tile=64, halo=9, align=1):
         place = level0(grid, block.core)
         yx = (rng.random((200, 2)) * (place.height, place.width) + (place.y, place.x)).astype("f4")
         yx = yx[Region.whole(slide_case.SHAPE).contains(yx)]

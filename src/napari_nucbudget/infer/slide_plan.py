@@ -63,7 +63,7 @@ class Block:
 
 
 def plan_blocks(
-    grid: ModelGrid, tissue: TissueMask, *, tile: int, halo: int, align: int = 1
+    grid: ModelGrid, tissue: TissueMask, *, tile: int, halo: int, align: int
 ) -> list[Block]:
     """Blocks with any tissue, row by row; the plan depends on nothing but the arguments."""
     blocks: list[Block] = []
