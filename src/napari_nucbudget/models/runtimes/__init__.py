@@ -26,6 +26,7 @@ RUNTIMES = Registry(
     {
         "eager": "napari_nucbudget.models.runtimes.eager:EAGER",
         "dft": "napari_nucbudget.models.runtimes.dft:DFT",
+        "dft-bf16": "napari_nucbudget.models.runtimes.dft:DFT_BF16",
         "openvino": "napari_nucbudget.models.runtimes.openvino:OPENVINO",
         "bfloat16": "napari_nucbudget.models.runtimes.bfloat16:BFLOAT16",
         "openvino-bf16": "napari_nucbudget.models.runtimes.openvino_bf16:OPENVINO_BF16",
