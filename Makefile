@@ -45,7 +45,7 @@ format: $(READY)  ## Format the code and sort its imports
 	$(BIN)/ruff format .
 
 bench: $(READY)  ## Time all in turn against what it replaces, RECORD=1: into docs; kill 200 annotating processes; 10,000 edits
-	for what in detectors classifiers steps training startup; do \
+	for what in detectors classifiers steps training startup memory; do \
 	  OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$what.py || exit 1; \
 	done
 	$(BIN)/python benchmarks/report.py $(if $(RECORD),--record)

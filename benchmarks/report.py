@@ -27,6 +27,7 @@ TITLES = {
     "peers": "Beside other programs: the networks alone, a pixel",
     "steps": "The steps around the networks",
     "training": "A training step",
+    "memory": "Memory that detection takes beside the image",
     "startup": "Start-up",
 }
 WHAT_IS_NOT_COMPARED = ("startup",)
@@ -55,6 +56,8 @@ def worse(before: dict[str, dict[str, Any]], now: dict[str, dict[str, Any]]) -> 
 
 def table(name: str, record: dict[str, Any]) -> str:
     """The rows of a file as Markdown."""
+    if "memory" in record:
+        return _memory(name, record["memory"])
     lines = [
         f"### {TITLES.get(name, name)}\n",
         "| what | share of the time of | median (least to greatest) | rate |",
@@ -72,6 +75,20 @@ def table(name: str, record: dict[str, Any]) -> str:
             f"| {k} | {v:,.0f} |" if "GFLOP" in k else f"| {k} | {v:.0%} |"
             for k, v in share.items()
         ]
+    return "\n".join(lines) + "\n"
+
+
+def _memory(name: str, rows: list[dict[str, Any]]) -> str:
+    lines = [
+        f"### {TITLES[name]}\n",
+        "| what | the image, MiB | beside it at most, MiB | bytes a pixel |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['what']} | {r['image_mib']:.0f} | {r['beside_mib']:.0f} | "
+        f"{r['beside_bytes_per_pixel']:.1f} |"
+        for r in rows
+    ]
     return "\n".join(lines) + "\n"
 
 

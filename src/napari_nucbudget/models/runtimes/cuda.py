@@ -1,4 +1,4 @@
-"""A GPU of NVIDIA's: reduced precision, one CUDA graph a tile shape, pinned transfers."""
+"""A GPU of NVIDIA's: reduced precision, and one CUDA graph a tile shape."""
 
 from __future__ import annotations
 
