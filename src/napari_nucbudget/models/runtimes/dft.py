@@ -172,7 +172,7 @@ class DftForward:
         # the last sums decide about peaks: in bfloat16 every twelfth would be a plateau
         rows = [
             torch.mv((some + self._bias5).relu_(), self._weight6)
-            for some in hidden.split(ROWS_AT_ONCE)
+            for some in torch.split(hidden, ROWS_AT_ONCE)
         ]
         return torch.cat(rows).view(valid, valid, n).permute(2, 0, 1)
 
