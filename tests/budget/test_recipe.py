@@ -14,12 +14,12 @@ def test_a_shipped_recipe_has_settings_for_every_run(name):
         assert all(steps)
 
 
-def test_methods_of_a_shipped_table_see_five_draws_of_each_share_below_all_labels():
+def test_methods_of_a_shipped_table_see_at_least_five_draws_of_each_share_below_all_labels():
     for name in list_recipes():
         recipe = read_recipe(name)
         shares = [b for b in recipe.budgets if b.endswith("%") and b != "100%"]
         assert shares
-        assert all(recipe.draws_of(b) == 5 for b in shares)
+        assert all(recipe.draws_of(b) >= 5 for b in shares)
 
 
 def test_settings_go_from_method_to_recipe_to_row_to_budget(write_recipe, types_text):
