@@ -45,11 +45,13 @@ def tissue_like(side: int) -> Any:
 
 
 def networks(side: int) -> tuple[Works, dict[str, float]]:
-    """Every runtime that can be used here, on one tile; and the tile's megapixels."""
+    """Every runtime that can be used here, on one tile and its halo; and their megapixels."""
     works: Works = {}
     sizes: dict[str, float] = {}
-    for name, own in (("nuclei-fcn", side), ("nuclei-fast", 2 * side)):
-        network = load_detector(name, device="cpu").network
+    for name, core in (("nuclei-fcn", side), ("nuclei-fast", 2 * side)):
+        detector = load_detector(name, device="cpu")
+        network = detector.network
+        own = core + 2 * -(-detector.halo // detector.alignment) * detector.alignment
         x = torch.randn(1, 3, own, own)
         plain: Any = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         label = PLAIN if name == "nuclei-fcn" else f"{name}, plain torch float32"
