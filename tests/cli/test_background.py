@@ -36,7 +36,9 @@ def lives(pid: int) -> bool:
     return bool(told.stdout.strip()) and not told.stdout.strip().startswith("Z")
 
 
-@pytest.mark.skipif(not hasattr(os, "nice"), reason="this system has no parents of processes")
+@pytest.mark.skipif(
+    not hasattr(os, "nice"), reason="this system names a parent that has ended for ever"
+)
 def test_it_ends_soon_after_its_window_was_killed():
     window = subprocess.Popen(
         [sys.executable, "-c", WINDOW, CHILD], stdout=subprocess.PIPE, text=True

@@ -86,7 +86,7 @@ def test_a_click_trains_and_the_copied_command_gives_the_same_weights(bench):
     bench.train(4)
     bench.wait(lambda: dock.outcome.isVisible())
     assert dock.error.text() == ""
-    assert [step for step, _ in dock.loss.lines["loss"]] == [1, 2, 3, 4]
+    assert [step for step, _ in dock.curves.loss.lines["loss"]] == [1, 2, 3, 4]
     assert "Nothing is held out" in dock.outcome.note.text()
     model = dock.outcome._model
     run = Records(bench.session.store).runs()[0]
@@ -135,17 +135,17 @@ def test_pausing_killing_and_cancelling_lose_nothing_and_the_window_answers(benc
     bench.wait(lambda: dock.process.running)
     last[0] = time.thread_time()
     timer.start(10)
-    bench.wait(lambda: len(dock.loss.lines.get("loss", ())) >= 1)
+    bench.wait(lambda: len(dock.curves.loss.lines.get("loss", ())) >= 1)
     timer.stop()
     assert max(late) < 0.2
 
     bench.click(dock.pause)
     assert not dock.process.running
     assert dock.pause.text() == "&Continue"
-    before = len(dock._reports)
+    before = len(dock.curves.reports)
     bench.click(dock.pause)
-    bench.wait(lambda: len(dock._reports) > before)
-    assert [r.epoch for r in dock._reports] == list(range(len(dock._reports)))
+    bench.wait(lambda: len(dock.curves.reports) > before)
+    assert [r.epoch for r in dock.curves.reports] == list(range(len(dock.curves.reports)))
 
     os.kill(dock.process.pid, signal.SIGKILL)
     bench.wait(lambda: not dock.process.running)
@@ -172,7 +172,7 @@ def test_memory_that_runs_out_in_the_child_leaves_a_message_and_the_best_weights
 
     dock = bench.dock
     bench.train(2000)
-    bench.wait(lambda: len(dock._reports) >= 1)
+    bench.wait(lambda: len(dock.curves.reports) >= 1)
     no_more = (1, resource.getrlimit(resource.RLIMIT_AS)[1])
     resource.prlimit(dock.process.pid, resource.RLIMIT_AS, no_more)
     bench.wait(lambda: not dock.process.running)

@@ -119,10 +119,10 @@ def train(person):
     person.type(dock.form.steps, str(STEPS))
     person.wait(lambda: dock.train.isEnabled() and not dock._later.isActive())
     person.click(dock.train)
-    person.wait(lambda: dock.loss.isVisible() and dock.loss.lines.get("loss"), SLOW)
+    person.wait(lambda: dock.curves.loss.isVisible() and dock.curves.loss.lines.get("loss"), SLOW)
     person.wait(dock.outcome.isVisible, SLOW)
     assert dock.error.text() == ""
-    assert set(dock.loss.lines) == {"loss", "supervised", "denoising"}
+    assert set(dock.curves.loss.lines) == {"loss", "supervised", "denoising"}
     model = dock.outcome._model
 
     person.type(dock.form.steps, "500")

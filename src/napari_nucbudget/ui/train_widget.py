@@ -31,10 +31,10 @@ from napari_nucbudget.types.training import EpochReport
 from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.column import Column
 from napari_nucbudget.ui.jobs import Job, in_words
-from napari_nucbudget.ui.plot import Plot
 from napari_nucbudget.ui.session import Session
 from napari_nucbudget.ui.split_table import SplitRow, SplitTable
 from napari_nucbudget.ui.theme import colors_of
+from napari_nucbudget.ui.train_curves import TrainCurves
 from napari_nucbudget.ui.train_form import TrainForm
 from napari_nucbudget.ui.train_outcome import TrainOutcome
 from napari_nucbudget.ui.training_labels import (
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 __all__ = ["TrainWidget"]
 
 REFRESH_MS = 300
-CURVES = {"total": "loss", "supervised": "supervised", "denoising": "denoising"}
 
 
 class TrainWidget(QWidget):
@@ -68,17 +67,14 @@ class TrainWidget(QWidget):
         self._viewer = session.viewer
         self._plan: TrainingPlan | None = None
         self._trained: TrainingPlan | None = None
-        self._reports: list[EpochReport] = []
         self._record: int | None = None
         self._paused = False
         self._crashed = False
         self._parent_model = ""
         self._then_train = True
-        colors = colors_of(napari_viewer)
         self.form = TrainForm(session, catalogue or Catalogue())
         self.split = SplitTable()
-        self.loss = Plot(colors, "step")
-        self.score = Plot(colors, "step")
+        self.curves = TrainCurves(colors_of(napari_viewer))
         self.outcome = TrainOutcome(session)
         self.process = TrainingProcess(self)
         self.job = Job(self)
@@ -120,11 +116,9 @@ class TrainWidget(QWidget):
             self,
             (
                 *(self.form, self.split, self.told, self.problem, first, second, self.bar),
-                *(self.status, self.error, self.loss, self.score, self.outcome),
+                *(self.status, self.error, self.curves, self.outcome),
             ),
         )
-        self.loss.setVisible(False)
-        self.score.setVisible(False)
 
     def _connect(self) -> None:
         self._later.timeout.connect(self.refresh)
@@ -249,9 +243,8 @@ class TrainWidget(QWidget):
             self.status.setText("The command is in the clipboard; its labels lie in its folder.")
             self._update()
             return
-        self._reports, self._trained = [], plan
-        for curve in (self.loss, self.score):  # of the run before
-            curve.setVisible(False)
+        self._trained = plan
+        self.curves.set_reports([])  # not those of the run before
         self.outcome.setVisible(False)
         store = self.session.store
         if store is not None and not store.read_only:
@@ -273,27 +266,14 @@ class TrainWidget(QWidget):
         self._update()
 
     def _report(self, report: EpochReport) -> None:
-        self._reports = [r for r in self._reports if r.epoch < report.epoch] + [report]
-        self._show_curves()
+        self.curves.add(report)
+        self._show_steps(report)
         left = report.seconds / report.step * (report.steps - report.step)
         score = report.validation.get("f1")
         told = f"Step {report.step:,} of {report.steps:,}, {time_in_words(left)} left"
         self.status.setText(told if score is None else f"{told}, validation F1 {score:.3f}")
 
-    def _show_curves(self) -> None:
-        reports = self._reports
-        last = reports[-1]
-        lines = {
-            title: [(r.step, r.loss[key]) for r in reports if key in r.loss]
-            for key, title in CURVES.items()
-        }
-        if lines["supervised"] == lines["loss"]:  # it is all of the loss
-            del lines["supervised"]
-        scores = [(r.step, r.validation["f1"]) for r in reports if "f1" in r.validation]
-        self.loss.set_lines(lines, x_max=last.steps)
-        self.score.set_lines({"validation F1": scores}, x_max=last.steps)
-        self.loss.setVisible(True)
-        self.score.setVisible(bool(scores))
+    def _show_steps(self, last: EpochReport) -> None:
         self.bar.setRange(0, last.steps)
         self.bar.setValue(last.step)
 
@@ -352,6 +332,7 @@ class TrainWidget(QWidget):
         self._stop_for_now()
         self._record, self.process.run, self._paused = None, None, False
         self._trained, self._crashed = None, False
+        self.curves.set_reports([])
         self.outcome.forget()
         self.form.offer()
         store = self.session.store
@@ -362,12 +343,13 @@ class TrainWidget(QWidget):
             self._parent_model = str(unfinished.config.get("parent", ""))
             arguments = tuple(unfinished.config.get("arguments", ()))
             self.process.run = RunFolder(Path(unfinished.folder), arguments)
-            self._reports = reports_of(self.process.run)
+            reports = reports_of(self.process.run)
+            self.curves.set_reports(reports)
             when = time.strftime("%d %B, %H:%M", time.localtime(unfinished.started))
-            step = f" at step {self._reports[-1].step:,}" if self._reports else ""
+            step = f" at step {reports[-1].step:,}" if reports else ""
             self.status.setText(f"The training of {when} was cut off{step}: continue or cancel it.")
-            if self._reports:
-                self._show_curves()
+            if reports:
+                self._show_steps(reports[-1])
         self.refresh()
 
     # -- looks
@@ -389,7 +371,7 @@ class TrainWidget(QWidget):
         self.pause.setText("&Pause" if running or not waiting else "&Continue")
         self.cancel.setEnabled(running or waiting)
         self.bar.setVisible(running or waiting)
-        if running and not self._reports:
+        if running and not self.curves.reports:
             self.bar.setRange(0, 1)  # not (0, 0): what moves has the whole canvas drawn with it
             self.bar.setValue(0)
         self.error.setVisible(bool(self.error.text()))
@@ -398,5 +380,4 @@ class TrainWidget(QWidget):
         colors = colors_of(self._viewer)
         self.error.setStyleSheet(f"color: {colors.error};")
         self.problem.setStyleSheet(f"color: {colors.ask};")
-        self.loss.set_colors(colors)
-        self.score.set_colors(colors)
+        self.curves.set_colors(colors)
