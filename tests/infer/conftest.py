@@ -23,16 +23,22 @@ class DarknessDetector(Detector):
     largest: int | None = None
     error: BaseException = field(default_factory=MemoryError)
     seen: list[tuple[int, int]] = field(default_factory=list)
+    lead: int = 0
 
     @property
     def halo(self) -> int:
         return 0
 
-    def proximity(self, rgb: NDArray[Any]) -> NDArray[Any]:
+    @property
+    def ahead(self) -> int:
+        return self.lead
+
+    def begin(self, rgb: NDArray[Any]) -> Callable[[], NDArray[Any]]:
         self.seen.append(rgb.shape[:2])
         if self.largest is not None and max(rgb.shape[:2]) > self.largest:
             raise self.error
-        return (1 - rgb.mean(axis=-1) / 255).astype(np.float32)
+        found = (1 - rgb.mean(axis=-1) / 255).astype(np.float32)
+        return lambda: found
 
 
 @pytest.fixture

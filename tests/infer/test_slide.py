@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import zarr
 
 from napari_nucbudget.core.tissue import TissueMask, find_tissue
 from napari_nucbudget.errors import (
@@ -92,6 +93,21 @@ def test_a_slide_gives_what_detection_gives_on_its_tissue(
         slide_case.SHAPE,
         "a.tif",
     )
+
+
+def test_tiles_begun_ahead_of_their_turn_end_with_the_same_bytes(
+    slide: Path, darkness: Callable[..., Any], tmp_path: Path
+) -> None:
+    kept = []
+    for lead in (0, 1, 3):
+        detector = darkness(lead=lead)
+        out = tmp_path / str(lead)
+        result = compute(slide, detector, out, settings=SlideSettings(scores=True))
+        scores: Any = zarr.open_array(out / "scores.zarr", mode="r")
+        kept.append((result.table.path.read_bytes(), scores[:].tobytes()))
+        assert len(detector.seen) > 9
+    assert kept[1] == kept[0]
+    assert kept[2] == kept[0]
 
 
 def test_only_tissue_is_computed(slide: Path, dark: Any, tmp_path: Path) -> None:
@@ -377,8 +393,6 @@ def test_memory_that_runs_out_is_said(
 
 
 def test_scores_are_kept_as_bytes(slide: Path, dark: Detector, tmp_path: Path) -> None:
-    import zarr
-
     upper = np.zeros((43, 47), np.uint8)
     upper[:20] = 1  # level-0 rows 0 .. 200
     mask = save_mask(tmp_path / "mask.png", upper)

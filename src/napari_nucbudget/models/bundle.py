@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import torch
 
     from napari_nucbudget.models.runtimes.choice import Choice
+    from napari_nucbudget.models.transfers import Transfers
 
 __all__ = ["CARD_FILE", "WEIGHTS_FILE", "Detector", "build_network", "sha256_of"]
 
@@ -155,26 +157,59 @@ class Detector:
         ModelError
             Where the network gives values that are not numbers.
         """
+        return self.begin(rgb)()
+
+    def begin(self, rgb: NDArray[np.floating[Any]]) -> Callable[[], NDArray[np.floating[Any]]]:
+        """Start on `proximity`; what is given back waits for the map, and raises as it does.
+
+        On an NVIDIA GPU up to `ahead` more tiles may be begun before the first is waited
+        for: their pixels come while it computes. Elsewhere the map is there at once.
+        """
+        import torch
+
+        with torch.inference_mode():
+            if self._transfers is not None:
+                wait = self._transfers.begin(rgb, self._map)
+            else:
+                pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device, self._own)
+                wait = self._map(pixels).to(self._own).cpu().numpy
+
+        def result() -> NDArray[np.floating[Any]]:
+            values: NDArray[np.floating[Any]] = wait()
+            if not np.isfinite(values).all():
+                raise ModelError(
+                    f"The model {self.card.name!r} gives values that are not numbers in "
+                    f"{str(self._reduced or self._own).removeprefix('torch.')}; choose the "
+                    "precision float32, or another model."
+                )
+            return values
+
+        return result
+
+    @property
+    def ahead(self) -> int:
+        """Tiles that are worth beginning before the first of them is waited for."""
+        from napari_nucbudget.models.transfers import SLOTS
+
+        return 0 if self._transfers is None else SLOTS - 1
+
+    @cached_property
+    def _transfers(self) -> Transfers | None:
+        from napari_nucbudget.models.transfers import Transfers
+
+        return Transfers(self.device, self._own) if self.device.type == "cuda" else None
+
+    def _map(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(h, w, 3) pixels in 0 .. 255 on the device to the (h, w) map there."""
         import torch
 
         spec = self.card.input
-        own = self._own
-        with torch.inference_mode():
-            pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device, own)
-            mean = torch.tensor(spec.mean, device=self.device, dtype=own)
-            std = torch.tensor(spec.std, device=self.device, dtype=own)
-            x = (pixels / 255.0 - mean) / std
-            # (h, w, 3) seen as (1, 3, h, w) is channels-last already
-            x = x.permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
-            out = self._forward(x)[0, 0]
-            values: NDArray[np.floating[Any]] = out.to(own).cpu().numpy()
-        if not np.isfinite(values).all():
-            raise ModelError(
-                f"The model {self.card.name!r} gives values that are not numbers in "
-                f"{str(self._reduced or own).removeprefix('torch.')}; choose the precision "
-                "float32, or another model."
-            )
-        return values
+        mean = torch.tensor(spec.mean, device=self.device, dtype=self._own)
+        std = torch.tensor(spec.std, device=self.device, dtype=self._own)
+        x = (pixels / 255.0 - mean) / std
+        # (h, w, 3) seen as (1, 3, h, w) is channels-last already
+        x = x.permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
+        return self._forward(x)[0, 0]
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
         """Write card and weights, see `storage.write_model`."""
