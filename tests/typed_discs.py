@@ -9,7 +9,7 @@ import torch
 
 from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.nets import CLASSIFIERS
-from napari_nucbudget.types.card import InputSpec, ModelCard
+from napari_nucbudget.types.card import InputSpec, ModelCard, StainReference
 from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme
 from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet, Provenance
@@ -44,7 +44,11 @@ def typed_set(*images: AnnotatedImage, classes: ClassScheme = DEFAULT_CLASSES) -
 
 
 def untrained(
-    architecture: str = "patch-cnn", *, seed: int = 3, classes: ClassScheme = DEFAULT_CLASSES
+    architecture: str = "patch-cnn",
+    *,
+    seed: int = 3,
+    classes: ClassScheme = DEFAULT_CLASSES,
+    stain: StainReference | None = None,
 ) -> Classifier:
     """Fresh weights as a model in memory, with statistics of its own where it keeps any."""
     network_class = CLASSIFIERS[architecture]
@@ -64,7 +68,12 @@ def untrained(
         arguments=arguments,
         classes=[asdict(c) for c in classes.classes],
         input=InputSpec(
-            mpp=0.55, mean=(0.78, 0.62, 0.76), std=(0.2, 0.2, 0.2), patch=side, receptive_field=side
+            mpp=0.55,
+            mean=(0.78, 0.62, 0.76),
+            std=(0.2, 0.2, 0.2),
+            patch=side,
+            receptive_field=side,
+            stain=stain,
         ),
     )
     return Classifier.from_network(card, network, device="cpu")

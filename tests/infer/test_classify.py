@@ -7,12 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_nucbudget.core.stain import to_optical_density, to_rgb
 from napari_nucbudget.errors import LabelSetError, PointsError
 from napari_nucbudget.infer.classify import evaluate_classifier, iter_classify
 from napari_nucbudget.infer.evaluate import class_score_record
 from napari_nucbudget.models.card_text import describe, score_line
 from napari_nucbudget.models.classifier import Classifier
+from napari_nucbudget.types.card import StainReference
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
+from napari_nucbudget.types.image import ArraySource, Region
+from napari_nucbudget.types.labels import AnnotatedImage
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import result_of
 from tests.typed_discs import typed_discs, typed_set, untrained
@@ -81,3 +85,32 @@ def test_a_card_says_whether_its_probabilities_are_calibrated(classifier: Classi
     assert "calibration  none" in describe(plain)
     fitted = classifier.card.model_copy(update={"temperature": 1.25})
     assert "calibration  temperature 1.25, fitted on validation" in describe(fitted)
+
+
+def test_a_model_with_a_reference_sees_every_image_stained_like_it() -> None:
+    stain = StainReference(mean=(0.3, 0.5, 0.25), std=(0.2, 0.25, 0.15))
+    plain, aligned = untrained(), untrained(stain=stain)
+    image = large_discs()
+    strong = replace(image, source=ArraySource(stained(image, 1.5), mpp=0.55, name="strong"))
+    found = {
+        (name, which): result_of(iter_classify(each.source, each.nuclei, model)).prob
+        for name, model in (("plain", plain), ("aligned", aligned))
+        for which, each in (("as it is", image), ("strong", strong))
+    }
+    moved = {
+        name: float(np.abs(found[name, "strong"] - found[name, "as it is"]).mean())
+        for name in ("plain", "aligned")
+    }
+    assert moved["aligned"] < 0.5 * moved["plain"]
+
+
+def large_discs() -> AnnotatedImage:
+    """The drawn discs sixteen times side by side: enough tissue to tell a stain by."""
+    image = typed_discs("a")
+    rgb = np.tile(image.source.read(Region.whole(image.source.shape)), (4, 4, 1))
+    return replace(image, source=ArraySource(rgb, mpp=0.55, name="large"))
+
+
+def stained(image: AnnotatedImage, strength: float) -> np.ndarray:
+    rgb = image.source.read(Region.whole(image.source.shape))
+    return np.round(to_rgb(to_optical_density(rgb) * np.float32(strength))).astype(np.uint8)

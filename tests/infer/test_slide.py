@@ -33,6 +33,7 @@ from napari_nucbudget.infer.slide_plan import GIB, tile_for_memory
 from napari_nucbudget.io.formats import read_points
 from napari_nucbudget.io.images import open_image
 from napari_nucbudget.models.bundle import Detector
+from napari_nucbudget.types.card import StainReference
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.progress import result_of
 from tests.infer import slide_case
@@ -118,10 +119,11 @@ def test_only_tissue_is_computed(slide: Path, dark: Any, tmp_path: Path) -> None
     assert len(dark.seen) == 2  # tiles of 64: rows 64 .. 192, columns 64 .. 128
 
 
+@pytest.mark.parametrize("stain", [None, StainReference(mean=(0.5, 0.7, 0.4), std=(0.3,) * 3)])
 def test_classes_are_those_of_classifying_afterwards(
-    slide: Path, dark: Detector, tmp_path: Path
+    slide: Path, dark: Detector, tmp_path: Path, stain: StainReference | None
 ) -> None:
-    classifier = untrained()
+    classifier = untrained(stain=stain)
     half = np.zeros((43, 47), np.uint8)
     half[10:16, 10:16] = 1
     mask = save_mask(tmp_path / "mask.png", half)

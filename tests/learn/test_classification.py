@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from napari_nucbudget.core.sampling import label_budget
+from napari_nucbudget.core.stain import to_optical_density, to_rgb
 from napari_nucbudget.errors import TrainingError
 from napari_nucbudget.infer.classify import evaluate_classifier, iter_classify
 from napari_nucbudget.learn.fit import fit
 from napari_nucbudget.learn.methods.gamma_ladder import GammaLadderMethod
 from napari_nucbudget.learn.methods.supervised import SupervisedMethod
+from napari_nucbudget.learn.patch_data import stain_reference
 from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.types.classes import DEFAULT_CLASSES
 from napari_nucbudget.types.image import ArraySource, Region
@@ -206,3 +208,50 @@ def test_too_few_labels_are_refused_with_numbers(typed, nothing, config):
 def test_fine_tuning_without_a_parent_is_refused(typed, nothing, config, tmp_path):
     with pytest.raises(TrainingError, match="needs a parent"):
         next(fit(typed, nothing, replace(config, method="fine-tune"), out=tmp_path / "m"))
+
+
+def stained(image: AnnotatedImage, strength: float) -> AnnotatedImage:
+    rgb = image.source.read(Region.whole(image.source.shape))
+    other = np.round(to_rgb(to_optical_density(rgb) * np.float32(strength))).astype(np.uint8)
+    return replace(image, source=ArraySource(other, mpp=0.55, name=image.source.name))
+
+
+def test_aligned_training_sees_images_of_different_stain_alike(typed, nothing, config):
+    strong = replace(typed, images=(typed.images[0], stained(typed.images[1], 1.5)))
+    aligned = replace(config, align_stain=True)
+    means = []
+    for labels, settings in ((typed, config), (strong, config), (strong, aligned)):
+        method = SupervisedMethod(labels, nothing, settings)
+        second = method._pool[len(labels.images[0].nuclei) :].mean()
+        means.append(float(second - method._pool[: len(labels.images[0].nuclei)].mean()))
+    assert abs(means[1]) > 10 * abs(means[0])
+    assert abs(means[2]) < 0.75 * abs(means[1])  # small images: their own stain counts half
+
+
+def test_the_reference_goes_into_the_card_and_on_to_what_is_fine_tuned(
+    typed, nothing, config, tmp_path
+):
+    aligned = replace(config, align_stain=True)
+    parent = train(typed, nothing, aligned, tmp_path / "parent")
+    stain = parent.card.input.stain
+    assert stain == stain_reference(typed, mpp=0.55)
+    tuned = replace(config, method="fine-tune")
+    result_of(fit(typed, nothing, tuned, out=tmp_path / "b", parent=parent, device="cpu"))
+    assert Classifier.load(tmp_path / "b", device="cpu").card.input.stain == stain
+    plain = train(typed, nothing, config, tmp_path / "plain")
+    assert plain.card.input.stain is None
+
+
+def train(labels, validation, config, out) -> Classifier:
+    result_of(fit(labels, validation, config, out=out, device="cpu"))
+    return Classifier.load(out, device="cpu")
+
+
+def test_images_of_glass_give_no_reference(typed, nothing, config):
+    glass = np.full((120, 120, 3), 245, np.uint8)
+    images = tuple(
+        replace(image, source=ArraySource(glass, mpp=0.55, name=image.source.name))
+        for image in typed.images
+    )
+    with pytest.raises(TrainingError, match="None of the 2 images holds stained tissue"):
+        SupervisedMethod(replace(typed, images=images), nothing, replace(config, align_stain=True))

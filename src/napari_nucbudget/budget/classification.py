@@ -26,6 +26,7 @@ from napari_nucbudget.learn.patch_data import nucleus_patches
 from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.models.library import load_classifier
 from napari_nucbudget.nets.patch_cnn import PatchCnn
+from napari_nucbudget.types.card import StainReference
 from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.training import TrainingRun
 
@@ -57,9 +58,16 @@ class ClassificationBench:
     def _prepare(self, split: str, mpp: float) -> LabelSet:
         return in_memory(self._labels.split(split), mpp=mpp)
 
-    def _nuclei(self, split: str, mpp: float, patch: int) -> NucleiToScore:
+    def _nuclei(
+        self, split: str, mpp: float, patch: int, stain: StainReference | None = None
+    ) -> NucleiToScore:
         labels = self._labels.split(split)
-        return NucleiToScore(labels, mpp=mpp, patch=patch)
+        return NucleiToScore(labels, mpp=mpp, patch=patch, stain=stain)
+
+    def _scored_by(self, split: str, model: Classifier) -> NucleiToScore:
+        """The nuclei of a split as a classifier takes them."""
+        spec = model.card.input
+        return self.scored(split, spec.mpp, model.patch, spec.stain)
 
     def _describe(self, split: str, mpp: float) -> NDArray[np.float32]:
         """Descriptors of all training nuclei, or of those to score."""
@@ -91,7 +99,7 @@ class ClassificationBench:
         if model is None:
             model = yield from self.parent()
         yield "scoring"
-        nuclei = self.scored(self._scored_split, model.card.input.mpp, model.patch)
+        nuclei = self._scored_by(self._scored_split, model)
         scores = {"last": nuclei.score(model, average=self.recipe.average).to_dict()}
         return {"labels": 0, "model": model.card.name, "scores": scores, "train_seconds": 0.0}
 
@@ -143,7 +151,7 @@ class ClassificationBench:
                 break
             seconds += time.monotonic() - started
             model = Classifier.load(folder, device=self.device)
-            held = self.scored("validation", model.card.input.mpp, model.patch)
+            held = self._scored_by("validation", model)
             score = held.score(model, average=False).weighted_f1
             curve.append({"step": report.step, "validation_f1": round(score, 4)})
             if score > best:
@@ -151,14 +159,14 @@ class ClassificationBench:
             yield f"step {report.step:,} of {report.steps:,}, validation {score:.3f}"
         last = Classifier.load(folder, device=self.device)
         yield "scoring"
-        nuclei = self.scored(self._scored_split, last.card.input.mpp, last.patch)
+        nuclei = self._scored_by(self._scored_split, last)
         scores = {"last": nuclei.score(last, average=self.recipe.average).to_dict()}
         if chosen is None or best_step == run.reports[-1].step:
             scores["validation"] = scores["last"]
         else:
             scores["validation"] = nuclei.score(chosen, average=self.recipe.average).to_dict()
         shutil.rmtree(folder, ignore_errors=True)
-        held = self.scored("validation", last.card.input.mpp, last.patch)
+        held = self._scored_by("validation", last)
         return {
             "scores": scores,
             "train_seconds": round(seconds, 2),

@@ -12,6 +12,7 @@ from napari_nucbudget.core.patches import cut_patches
 from napari_nucbudget.errors import LabelSetError
 from napari_nucbudget.infer.model_grid import ModelGrid
 from napari_nucbudget.models.classifier import SHIFT, Classifier
+from napari_nucbudget.types.card import StainReference
 from napari_nucbudget.types.class_scores import ClassScores
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.labels import LabelSet
@@ -22,10 +23,18 @@ __all__ = ["NucleiToScore"]
 class NucleiToScore:
     """The nuclei of a label set that have a class, with wide patches around them.
 
-    `score` gives what `infer.classify.evaluate_classifier` gives.
+    `score` gives what `infer.classify.evaluate_classifier` gives, of classifiers with that
+    pixel size, patch and stain.
     """
 
-    def __init__(self, labels: LabelSet, *, mpp: float, patch: int) -> None:
+    def __init__(
+        self,
+        labels: LabelSet,
+        *,
+        mpp: float,
+        patch: int,
+        stain: StainReference | None = None,
+    ) -> None:
         self.classes, self.mpp = labels.classes, mpp
         side = patch + 2 * SHIFT
         wide, truth, number = [], [], []
@@ -33,7 +42,7 @@ class NucleiToScore:
             known = image.nuclei.select(image.nuclei.label >= 0)
             if not len(known):
                 continue
-            grid = ModelGrid.of(image.source, mpp=image.mpp, model_mpp=mpp)
+            grid = ModelGrid.of(image.source, mpp=image.mpp, model_mpp=mpp).aligned(stain)
             place = np.clip(known.mapped(1 / grid.step).yx, 0, np.array(grid.shape) - 1)
             cut = cut_patches(grid.read(Region.whole(grid.shape)), place, side)
             whole = cut.astype(np.uint8)  # unscaled images are whole numbers: a quarter of the room

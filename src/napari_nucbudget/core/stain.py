@@ -1,13 +1,31 @@
-"""Stain as optical density: how much haematoxylin and eosin a pixel holds."""
+"""Stain as optical density: how much a pixel holds, how much an image, and the same elsewhere."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HE_MATRIX", "jitter_stain", "to_optical_density", "to_rgb"]
+__all__ = [
+    "HE_MATRIX",
+    "StainAlignment",
+    "StainStatistics",
+    "is_tissue",
+    "jitter_stain",
+    "stain_alignment",
+    "stain_statistics",
+    "to_optical_density",
+    "to_rgb",
+]
+
+TISSUE_DENSITY = 0.15
+"""Optical density, mean of R, G and B, from which a pixel counts as tissue."""
+DOUBT = 20_000
+"""Tissue pixels at which an image's own statistics weigh as much as the reference."""
+GREATEST_GAIN = 3.0
+"""No contrast is changed by more than this factor, either way."""
 
 HE_MATRIX = np.array(
     [
@@ -64,3 +82,72 @@ def jitter_stain(
     stains = to_optical_density(rgb) @ np.linalg.inv(HE_MATRIX)
     mixed: NDArray[np.float32] = (stains * scale + shift).astype(np.float32) @ HE_MATRIX
     return to_rgb(mixed)
+
+
+@dataclass(frozen=True)
+class StainStatistics:
+    """Optical density of an image's tissue: mean and standard deviation in R, G, B.
+
+    `pixels` is how many they were taken from.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    pixels: int
+
+
+@dataclass(frozen=True)
+class StainAlignment:
+    """Stains as strong, and as far apart, as in a reference: density times `gain` plus `shift`."""
+
+    gain: NDArray[np.float32]
+    shift: NDArray[np.float32]
+
+    def __call__(self, rgb: NDArray[Any]) -> NDArray[np.float32]:
+        """(..., 3) pixels in 0 .. 255, float32 in 0 .. 255."""
+        return to_rgb(to_optical_density(rgb) * self.gain + self.shift)
+
+
+def is_tissue(rgb: NDArray[Any]) -> NDArray[np.bool_]:
+    """(...) whether (..., 3) pixels in 0 .. 255 hold stain."""
+    tissue: NDArray[np.bool_] = to_optical_density(rgb).mean(axis=-1) > TISSUE_DENSITY
+    return tissue
+
+
+def stain_statistics(rgb: NDArray[Any]) -> StainStatistics:
+    """Statistics of the tissue among (..., 3) pixels in 0 .. 255; zeros where there is none."""
+    pixels = rgb.reshape(-1, 3)
+    density = to_optical_density(pixels[is_tissue(pixels)]).astype(np.float64)
+    if not len(density):
+        return StainStatistics((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), 0)
+    mean, std = density.mean(axis=0).tolist(), density.std(axis=0).tolist()
+    return StainStatistics(tuple(mean), tuple(std), len(density))
+
+
+def stain_alignment(
+    found: StainStatistics,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+) -> StainAlignment:
+    """What gives an image the mean and the standard deviation of a reference.
+
+    Laboratories stain up to twice as strongly as each other, and differently in
+    each channel (Reinhard et al. 2001 match the same two statistics, in another
+    colour space). Few pixels say little: the image's own statistics count
+    ``n / (n + 20,000)``, the reference's the rest, so that an image without tissue
+    stays as it is.
+
+    Parameters
+    ----------
+    found : StainStatistics
+        Of the whole image, never of a patch: how dark a nucleus is beside the rest of
+        its image tells what it is.
+    mean, std
+        Optical densities of the reference.
+    """
+    weight = found.pixels / (found.pixels + DOUBT)
+    wanted, spread = np.asarray(mean), np.asarray(std)
+    own = weight * np.asarray(found.mean) + (1 - weight) * wanted
+    own_spread = weight * np.asarray(found.std) + (1 - weight) * spread
+    gain = np.clip(spread / own_spread, 1 / GREATEST_GAIN, GREATEST_GAIN)
+    return StainAlignment(gain.astype(np.float32), (wanted - own * gain).astype(np.float32))

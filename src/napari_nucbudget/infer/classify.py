@@ -22,7 +22,7 @@ from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import Progress
 
-__all__ = ["evaluate_classifier", "iter_classify"]
+__all__ = ["classifier_grid", "evaluate_classifier", "iter_classify"]
 
 TILE = 512
 
@@ -34,6 +34,7 @@ def iter_classify(
     *,
     mpp: float | None = None,
     average: bool = True,
+    grid: ModelGrid | None = None,
 ) -> Generator[Progress, None, Nuclei]:
     """Give every nucleus class probabilities and the likeliest class, tile by tile.
 
@@ -51,6 +52,8 @@ def iter_classify(
         µm per level-0 pixel; overrides the source's.
     average : bool
         See `Classifier.probabilities`.
+    grid : ModelGrid, optional
+        `classifier_grid` of the same source, where it is at hand; else it is made here.
 
     Raises
     ------
@@ -59,8 +62,7 @@ def iter_classify(
     PixelSizeError
         Where no pixel size is known.
     """
-    spec = classifier.card.input
-    grid = ModelGrid.of(source, mpp=pixel_size(source, mpp), model_mpp=spec.mpp)
+    grid = grid or classifier_grid(source, classifier, mpp=mpp)
     outside = ~Region.whole(source.shape).contains(nuclei.yx)
     if outside.any():
         y, x = nuclei.yx[outside][0]
@@ -86,6 +88,21 @@ def iter_classify(
         yield Progress(done, len(nuclei), done)
     label = prob.argmax(axis=1).astype(np.int16)
     return replace(nuclei, label=label, prob=prob, classes=classifier.classes)
+
+
+def classifier_grid(
+    source: ImageSource, classifier: Classifier, *, mpp: float | None = None
+) -> ModelGrid:
+    """An image as a classifier takes it: at its pixel size, stained as it expects.
+
+    Raises
+    ------
+    PixelSizeError
+        Where no pixel size is known.
+    """
+    spec = classifier.card.input
+    grid = ModelGrid.of(source, mpp=pixel_size(source, mpp), model_mpp=spec.mpp)
+    return grid.aligned(spec.stain)
 
 
 def _around(pixel: NDArray[np.floating[Any]]) -> Region:

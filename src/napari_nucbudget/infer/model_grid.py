@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_nucbudget.core.resample import Axis, grid_length, resample
+from napari_nucbudget.core.stain import (
+    StainAlignment,
+    StainStatistics,
+    is_tissue,
+    stain_alignment,
+    stain_statistics,
+)
+from napari_nucbudget.errors import TileError
+from napari_nucbudget.types.card import StainReference
 from napari_nucbudget.types.image import ImageSource, Region
 
 __all__ = ["ModelGrid"]
+
+WHOLE = 1 << 20
+"""Pixels up to which an image's stain is taken from all of them."""
+WINDOW = 128
+"""Side of the windows from which that of a larger one is taken."""
+WINDOWS = 400
+"""Windows looked at, at most; fewer where `ENOUGH` is reached."""
+ENOUGH = 1 << 19
+"""Tissue pixels that tell how an image is stained."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +38,14 @@ class ModelGrid:
     """The image seen at the model's pixel size, read from the best level.
 
     Row i of the grid has its centre at level-0 row ``(i + 0.5) * step - 0.5``.
+    With an `alignment`, what is read is stained like the model's reference.
     """
 
     source: ImageSource
     step: float
     level: int
     shape: tuple[int, int]
+    alignment: StainAlignment | None = None
 
     @classmethod
     def of(cls, source: ImageSource, *, mpp: float, model_mpp: float) -> ModelGrid:
@@ -52,7 +73,38 @@ class ModelGrid:
         columns = Axis(self._level_step(1), level.shape[1], window.x, window.right)
         (top, bottom), (left, right) = rows.window(), columns.window()
         pixels = self.source.read(Region(top, left, bottom - top, right - left), self.level)
-        return resample(pixels, rows, columns)
+        found = resample(pixels, rows, columns)
+        return found if self.alignment is None else self.alignment(found)
+
+    def aligned(self, reference: StainReference | None) -> ModelGrid:
+        """The same grid, its tissue stained like the reference; itself where there is none."""
+        if reference is None:
+            return self
+        alignment = stain_alignment(self.stain(), reference.mean, reference.std)
+        return replace(self, alignment=alignment)
+
+    def stain(self) -> StainStatistics:
+        """How the image itself is stained: the same wherever in it something is computed.
+
+        From all pixels of up to a megapixel, else from small windows all over the image,
+        as many as it takes to see half a million pixels of tissue.
+        """
+        plain = replace(self, alignment=None)
+        height, width = self.shape
+        if height * width <= WHOLE:
+            return stain_statistics(plain.read(Region(0, 0, height, width)))
+        seen, tissue = [np.zeros((0, 3), np.float32)], 0
+        for y, x in _spread(WINDOWS, (max(height - WINDOW, 0), max(width - WINDOW, 0))):
+            window = Region(y, x, WINDOW, WINDOW).clipped(self.shape)
+            try:
+                pixels = plain.read(window).reshape(-1, 3)
+            except TileError:  # what does not decode says nothing about the stain
+                continue
+            seen.append(pixels[is_tissue(pixels)])
+            tissue += len(seen[-1])
+            if tissue >= ENOUGH:
+                break
+        return stain_statistics(np.concatenate(seen))
 
     def _level_step(self, axis: int) -> float:
         if self.level == 0:
@@ -66,3 +118,12 @@ class ModelGrid:
             factor = whole
         step = self.step / factor
         return 1.0 if abs(step - 1) < 1e-3 else step
+
+
+def _spread(count: int, extent: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Places in 0 .. `extent`, ever more evenly the more are taken (Roberts' R2 sequence)."""
+    plastic = 1.324717957244746  # the root of x^3 = x + 1
+    for index in range(1, count + 1):
+        y = (0.5 + index / plastic) % 1.0
+        x = (0.5 + index / plastic**2) % 1.0
+        yield int(y * extent[0]), int(x * extent[1])

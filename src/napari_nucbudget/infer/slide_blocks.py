@@ -8,9 +8,11 @@ it: tiles, batches and order follow from the plan alone.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from napari_nucbudget.core.proximity import Peaks
 from napari_nucbudget.core.tiling import Tile
 from napari_nucbudget.errors import DeviceError, TileError
-from napari_nucbudget.infer.classify import iter_classify
+from napari_nucbudget.infer.classify import classifier_grid, iter_classify
 from napari_nucbudget.infer.model_grid import ModelGrid
 from napari_nucbudget.infer.slide_plan import Block, level0
 from napari_nucbudget.infer.tile_peaks import TilePeaks
@@ -59,6 +61,12 @@ class SlideModel:
     rule: TilePeaks
     threshold: float
     classifier: Classifier | None = None
+
+    @cached_property
+    def typing_grid(self) -> ModelGrid:
+        """The slide as the classifier takes it; its stain is looked at once."""
+        assert self.classifier is not None
+        return classifier_grid(self.grid.source, self.classifier, mpp=self.mpp)
 
     @classmethod
     def of(
@@ -143,7 +151,19 @@ def compute_blocks(
     queue: deque[tuple[_Open, bool, Future[Read]]] = deque()
     waiting: deque[_Open] = deque()
     maps: deque[Future[Peaks]] = deque()
+    begun: deque[tuple[Tile, Callable[[], NDArray[Any]]]] = deque()
     plan = _tiles_of(blocks, model, scores)
+
+    def settle(opened: _Open) -> None:
+        """The map of the tile that was begun first, on its way to become peaks."""
+        piece, wait = begun.popleft()
+        with _memory_for(piece):
+            proximity = wait()
+        opened.peaks.append(seeking.submit(_peaks, model, proximity, piece, opened))
+        maps.append(opened.peaks[-1])
+        while len(maps) > readers:  # a GPU is faster than who finds the peaks
+            maps.popleft().result()
+
     try:
         while True:
             while len(queue) < ahead and (step := next(plan, None)) is not None:
@@ -158,11 +178,12 @@ def compute_blocks(
                 if isinstance(pixels, str):
                     opened.skipped.append((level0(model.grid, piece.core), pixels))
                     continue
-                proximity = _proximity(model.detector, pixels, piece)
-                opened.peaks.append(seeking.submit(_peaks, model, proximity, piece, opened))
-                maps.append(opened.peaks[-1])
-                while len(maps) > readers:  # a GPU is faster than who finds the peaks
-                    maps.popleft().result()
+                with _memory_for(piece):
+                    begun.append((piece, model.detector.begin(pixels)))
+                if len(begun) > model.detector.ahead:
+                    settle(opened)
+            while last and begun:
+                settle(opened)
             yield TileDone(done)
             if last:
                 waiting.append(opened)
@@ -203,9 +224,11 @@ def _read(grid: ModelGrid, tile: Tile, rule: TilePeaks) -> Read:
         return [part for piece in pieces for part in _read(grid, piece, rule)]
 
 
-def _proximity(detector: Detector, pixels: NDArray[np.float32], tile: Tile) -> NDArray[Any]:
+@contextmanager
+def _memory_for(tile: Tile) -> Iterator[None]:
+    """Says in words that a tile did not fit."""
     try:
-        return detector.proximity(pixels)
+        yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -256,7 +279,7 @@ def _typed(model: SlideModel, nuclei: Nuclei) -> Nuclei:
     assert model.classifier is not None
     source = model.grid.source
     try:
-        return result_of(iter_classify(source, nuclei, model.classifier, mpp=model.mpp))
+        return result_of(iter_classify(source, nuclei, model.classifier, grid=model.typing_grid))
     except TileError:
         if len(nuclei) > 1:
             half = len(nuclei) // 2

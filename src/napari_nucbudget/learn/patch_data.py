@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nucbudget.core.patches import cut_patches
-from napari_nucbudget.infer.detect import ModelGrid
+from napari_nucbudget.errors import TrainingError
+from napari_nucbudget.infer.model_grid import ModelGrid
+from napari_nucbudget.types.card import StainReference
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.labels import LabelSet
 
-__all__ = ["NucleusPatches", "nucleus_patches"]
+__all__ = ["NucleusPatches", "nucleus_patches", "stain_reference"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +33,42 @@ class NucleusPatches:
     image: NDArray[np.int32]
 
 
-def nucleus_patches(labels: LabelSet, *, mpp: float, side: int) -> NucleusPatches:
-    """Patches around all nuclei, rescaled to `mpp` by each image's own pixel size."""
+def nucleus_patches(
+    labels: LabelSet, *, mpp: float, side: int, stain: StainReference | None = None
+) -> NucleusPatches:
+    """Patches around all nuclei, rescaled to `mpp` by each image's own pixel size.
+
+    With a `stain`, each image is stained like it first.
+    """
     rgb = [np.zeros((0, side, side, 3), np.uint8)]
     label, number = [np.zeros(0, np.int16)], [np.zeros(0, np.int32)]
     for index, image in enumerate(labels):
         if not len(image.nuclei):
             continue
-        grid = ModelGrid.of(image.source, mpp=image.mpp, model_mpp=mpp)
+        grid = ModelGrid.of(image.source, mpp=image.mpp, model_mpp=mpp).aligned(stain)
         pixels = np.clip(grid.read(Region.whole(grid.shape)) + 0.5, 0, 255).astype(np.uint8)
         place = np.clip(image.nuclei.mapped(1 / grid.step).yx, 0, np.array(grid.shape) - 1)
         rgb.append(cut_patches(pixels, place, side))
         label.append(image.nuclei.label)
         number.append(np.full(len(image.nuclei), index, np.int32))
     return NucleusPatches(np.concatenate(rgb), np.concatenate(label), np.concatenate(number))
+
+
+def stain_reference(labels: LabelSet, *, mpp: float) -> StainReference:
+    """The mean image: every one with tissue counts the same.
+
+    Raises
+    ------
+    TrainingError
+        Where no image holds tissue.
+    """
+    grids = (ModelGrid.of(image.source, mpp=image.mpp, model_mpp=mpp) for image in labels)
+    seen = [found for grid in grids if (found := grid.stain()).pixels]
+    if not seen:
+        raise TrainingError(
+            f"None of the {len(labels)} images holds stained tissue, so that there is nothing to "
+            "align stains to. Leave align_stain away, or give images of stained tissue."
+        )
+    mean = np.mean([found.mean for found in seen], axis=0).round(4).tolist()
+    std = np.mean([found.std for found in seen], axis=0).round(4).tolist()
+    return StainReference(mean=tuple(mean), std=tuple(std))

@@ -11,7 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationErro
 from napari_nucbudget.errors import ConfigError, ModelError
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
 
-__all__ = ["SCHEMA_VERSION", "InputSpec", "ModelCard", "ScoreRecord", "TrainingData"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "InputSpec",
+    "ModelCard",
+    "ScoreRecord",
+    "StainReference",
+    "TrainingData",
+]
 
 SCHEMA_VERSION = 1
 
@@ -20,14 +27,25 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class StainReference(_Frozen):
+    """How strongly images are stained for a model: optical density of tissue in R, G, B."""
+
+    mean: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+
+
 class InputSpec(_Frozen):
-    """What the network takes: pixel size, and normalisation (rgb / 255 - mean) / std."""
+    """What the network takes: pixel size, and normalisation (rgb / 255 - mean) / std.
+
+    With a `stain`, every image is first given that mean and spread of optical density.
+    """
 
     mpp: PositiveFloat
     mean: tuple[float, float, float]
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     patch: int | None = None
     receptive_field: int = Field(gt=0)
+    stain: StainReference | None = None
 
 
 class TrainingData(_Frozen):

@@ -65,6 +65,9 @@ class TrainConfig:
     """No two proposals lie closer (3.3 px at 0.55 µm/px)."""
     mpp: float = 0.55
     """Pixel size at which the network works, µm/px (section 3.1)."""
+    align_stain: bool = False
+    """Give every image, in training and ever after, the mean stain of the training images first
+    (types only). A fine-tuned classifier does as its parent."""
     stain_jitter: float = 0.1
     """Relative spread of the amounts of haematoxylin and eosin."""
     brightness_jitter: float = 0.0

@@ -17,7 +17,7 @@ from napari_nucbudget.core.class_metrics import class_scores
 from napari_nucbudget.errors import TrainingError
 from napari_nucbudget.infer.evaluate import class_score_record
 from napari_nucbudget.learn.augment import augment_pixels, dihedral
-from napari_nucbudget.learn.patch_data import nucleus_patches
+from napari_nucbudget.learn.patch_data import nucleus_patches, stain_reference
 from napari_nucbudget.models.classifier import SHIFT, Classifier
 from napari_nucbudget.models.storage import build_network
 from napari_nucbudget.nets import CLASSIFIERS
@@ -62,19 +62,25 @@ class SupervisedMethod:
             )
         self.config, self.parent, self.classes = config, parent, train.classes
         self._patch: int = CLASSIFIERS[self._architecture()].patch
+        stain = None
+        if parent is not None:
+            stain = parent.card.input.stain
+        elif config.align_stain:
+            stain = stain_reference(train, mpp=config.mpp)
         self._input = InputSpec(
             mpp=config.mpp,
             mean=PIXEL_MEAN,
             std=PIXEL_STD,
             patch=self._patch,
             receptive_field=self._patch,
+            stain=stain,
         )
         side = self._patch + 2 * SHIFT
-        patches = nucleus_patches(train, mpp=config.mpp, side=side)
+        patches = nucleus_patches(train, mpp=config.mpp, side=side, stain=stain)
         known = patches.label >= 0
         self._labelled, self._label = patches.rgb[known], patches.label[known].astype(np.int64)
         self._pool = patches.rgb  # labelled ones are among the unlabelled too
-        self._validation = nucleus_patches(validation, mpp=config.mpp, side=side)
+        self._validation = nucleus_patches(validation, mpp=config.mpp, side=side, stain=stain)
         self._validated_on = ", ".join(sorted({image.dataset for image in validation}))
         self._check_labels()
 
