@@ -102,6 +102,8 @@ def test_a_model_with_a_reference_sees_every_image_stained_like_it() -> None:
         for name in ("plain", "aligned")
     }
     assert moved["aligned"] < 0.5 * moved["plain"]
+    assert "first given that of the training images" in describe(aligned.card)
+    assert "stain  " not in describe(plain.card)
 
 
 def large_discs() -> AnnotatedImage:

@@ -37,6 +37,8 @@ def describe(card: ModelCard) -> str:
         f"  task         {card.task}, network {card.architecture}",
         f"  pixel size   {card.input.mpp:g} µm/px (images are rescaled to it)",
     ]
+    if card.input.stain is not None:
+        lines.append("  stain        every image is first given that of the training images")
     if card.threshold is not None:
         lines.append(f"  threshold    {card.threshold:.2f}, chosen on validation")
     if card.min_distance_um is not None:
