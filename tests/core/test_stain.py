@@ -7,10 +7,11 @@ import pytest
 
 from napari_nucbudget.core.stain import (
     HE_MATRIX,
-    is_tissue,
+    StainStatistics,
     jitter_stain,
     stain_alignment,
     stain_statistics,
+    tissue_density,
     to_optical_density,
     to_rgb,
 )
@@ -84,6 +85,10 @@ def test_the_same_generator_draws_the_same_stain() -> None:
     assert np.array_equal(*draws)
 
 
+def statistics(rgb: np.ndarray) -> StainStatistics:
+    return stain_statistics(tissue_density(rgb))
+
+
 def tissue(seed: int, *, strength: float = 1.0, side: int = 300) -> np.ndarray:
     """Pixels whose densities are those of seed 0 times `strength`, up to other draws."""
     rng = np.random.default_rng(seed)
@@ -94,19 +99,19 @@ def tissue(seed: int, *, strength: float = 1.0, side: int = 300) -> np.ndarray:
 def test_glass_is_no_tissue_and_says_nothing_about_the_stain() -> None:
     rgb = tissue(0)
     glass = np.full_like(rgb, 243)
-    assert not is_tissue(glass).any()
-    alone, beside = stain_statistics(rgb), stain_statistics(np.concatenate([rgb, glass]))
+    assert not len(tissue_density(glass))
+    alone, beside = statistics(rgb), statistics(np.concatenate([rgb, glass]))
     assert beside == alone
-    assert stain_statistics(glass).pixels == 0
+    assert statistics(glass).pixels == 0
 
 
 @pytest.mark.parametrize("strength", [0.6, 1.5])
 def test_an_aligned_image_has_the_mean_and_the_spread_of_the_reference(strength: float) -> None:
-    reference = stain_statistics(tissue(0))
+    reference = statistics(tissue(0))
     other = tissue(1, strength=strength)
-    before = stain_statistics(other)
+    before = statistics(other)
     aligned = stain_alignment(before, reference.mean, reference.std)(other)
-    found = stain_statistics(aligned)
+    found = statistics(aligned)
     for now, then, wanted in zip(found.mean, before.mean, reference.mean, strict=True):
         assert abs(now - wanted) < 0.35 * abs(then - wanted)
     for now, then, wanted in zip(found.std, before.std, reference.std, strict=True):
@@ -115,23 +120,19 @@ def test_an_aligned_image_has_the_mean_and_the_spread_of_the_reference(strength:
 
 def test_the_reference_itself_stays_as_it_is() -> None:
     rgb = tissue(0)
-    found = stain_statistics(rgb)
+    found = statistics(rgb)
     aligned = stain_alignment(found, found.mean, found.std)(rgb)
     np.testing.assert_allclose(aligned, rgb, atol=0.05)
 
 
 def test_an_image_without_tissue_stays_as_it_is_and_few_pixels_change_it_little() -> None:
-    reference = stain_statistics(tissue(0))
+    reference = statistics(tissue(0))
     glass = np.full((50, 50, 3), 243, np.uint8)
-    kept = stain_alignment(stain_statistics(glass), reference.mean, reference.std)(glass)
+    kept = stain_alignment(statistics(glass), reference.mean, reference.std)(glass)
     np.testing.assert_allclose(kept, glass, atol=0.05)
     small, large = (tissue(1, strength=1.5, side=side) for side in (20, 600))
     moved = [
-        float(
-            np.abs(
-                stain_alignment(stain_statistics(x), reference.mean, reference.std)(x) - x
-            ).mean()
-        )
+        float(np.abs(stain_alignment(statistics(x), reference.mean, reference.std)(x) - x).mean())
         for x in (small, large)
     ]
     assert moved[0] < 0.1 * moved[1]
@@ -139,7 +140,7 @@ def test_an_image_without_tissue_stays_as_it_is_and_few_pixels_change_it_little(
 
 def test_flat_colour_is_not_stretched_beyond_all_bounds() -> None:
     flat = np.full((400, 400, 3), (190, 120, 200), np.uint8)
-    reference = stain_statistics(tissue(0))
-    alignment = stain_alignment(stain_statistics(flat), reference.mean, reference.std)
+    reference = statistics(tissue(0))
+    alignment = stain_alignment(statistics(flat), reference.mean, reference.std)
     assert (alignment.gain <= 3.0).all()
     assert np.isfinite(alignment(flat)).all()

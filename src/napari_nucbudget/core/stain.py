@@ -12,10 +12,10 @@ __all__ = [
     "HE_MATRIX",
     "StainAlignment",
     "StainStatistics",
-    "is_tissue",
     "jitter_stain",
     "stain_alignment",
     "stain_statistics",
+    "tissue_density",
     "to_optical_density",
     "to_rgb",
 ]
@@ -108,19 +108,19 @@ class StainAlignment:
         return to_rgb(to_optical_density(rgb) * self.gain + self.shift)
 
 
-def is_tissue(rgb: NDArray[Any]) -> NDArray[np.bool_]:
-    """(...) whether (..., 3) pixels in 0 .. 255 hold stain."""
-    tissue: NDArray[np.bool_] = to_optical_density(rgb).mean(axis=-1) > TISSUE_DENSITY
+def tissue_density(rgb: NDArray[Any]) -> NDArray[np.float32]:
+    """(N, 3) optical density of those of (..., 3) pixels in 0 .. 255 that hold stain."""
+    density = to_optical_density(rgb.reshape(-1, 3))
+    tissue: NDArray[np.float32] = density[density.mean(axis=1) > TISSUE_DENSITY]
     return tissue
 
 
-def stain_statistics(rgb: NDArray[Any]) -> StainStatistics:
-    """Statistics of the tissue among (..., 3) pixels in 0 .. 255; zeros where there is none."""
-    pixels = rgb.reshape(-1, 3)
-    density = to_optical_density(pixels[is_tissue(pixels)]).astype(np.float64)
+def stain_statistics(density: NDArray[np.float32]) -> StainStatistics:
+    """Statistics of what `tissue_density` gives; zeros where that is nothing."""
     if not len(density):
         return StainStatistics((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), 0)
-    mean, std = density.mean(axis=0).tolist(), density.std(axis=0).tolist()
+    exact = density.astype(np.float64)
+    mean, std = exact.mean(axis=0).tolist(), exact.std(axis=0).tolist()
     return StainStatistics(tuple(mean), tuple(std), len(density))
 
 

@@ -13,9 +13,9 @@ from napari_nucbudget.core.resample import Axis, grid_length, resample
 from napari_nucbudget.core.stain import (
     StainAlignment,
     StainStatistics,
-    is_tissue,
     stain_alignment,
     stain_statistics,
+    tissue_density,
 )
 from napari_nucbudget.errors import TileError
 from napari_nucbudget.types.card import StainReference
@@ -92,15 +92,14 @@ class ModelGrid:
         plain = replace(self, alignment=None)
         height, width = self.shape
         if height * width <= WHOLE:
-            return stain_statistics(plain.read(Region(0, 0, height, width)))
+            return stain_statistics(tissue_density(plain.read(Region(0, 0, height, width))))
         seen, tissue = [np.zeros((0, 3), np.float32)], 0
         for y, x in _spread(WINDOWS, (max(height - WINDOW, 0), max(width - WINDOW, 0))):
             window = Region(y, x, WINDOW, WINDOW).clipped(self.shape)
             try:
-                pixels = plain.read(window).reshape(-1, 3)
+                seen.append(tissue_density(plain.read(window)))
             except TileError:  # what does not decode says nothing about the stain
                 continue
-            seen.append(pixels[is_tissue(pixels)])
             tissue += len(seen[-1])
             if tissue >= ENOUGH:
                 break
