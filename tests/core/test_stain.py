@@ -7,7 +7,6 @@ import pytest
 
 from napari_nucbudget.core.stain import (
     HE_MATRIX,
-    StainStatistics,
     jitter_stain,
     stain_alignment,
     stain_statistics,
@@ -15,6 +14,7 @@ from napari_nucbudget.core.stain import (
     to_optical_density,
     to_rgb,
 )
+from napari_nucbudget.types.stain import StainStatistics
 
 
 def every_grey() -> np.ndarray:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_nucbudget.core.stain import StainStatistics, stain_statistics, tissue_density, to_rgb
+from napari_nucbudget.core.stain import stain_statistics, tissue_density, to_rgb
 from napari_nucbudget.errors import TileError
 from napari_nucbudget.infer.model_grid import ModelGrid
 from napari_nucbudget.types.card import StainReference
 from napari_nucbudget.types.image import ArraySource, Region
+from napari_nucbudget.types.stain import StainStatistics
 
 REFERENCE = StainReference(mean=(0.35, 0.6, 0.3), std=(0.2, 0.3, 0.15))
 

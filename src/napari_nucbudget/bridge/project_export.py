@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_nucbudget.bridge.project_points import project_labels, project_points
 from napari_nucbudget.errors import OutputError
+from napari_nucbudget.infer.crop_stain import with_stain
 from napari_nucbudget.io.formats import FORMATS, write_points
 from napari_nucbudget.io.formats.format import Format
 from napari_nucbudget.io.label_sets import write_label_set
@@ -122,7 +123,7 @@ def _label_set(store: ProjectStore, request: ExportRequest) -> Generator[Progres
         provenance=request.provenance,
     )
     _folder(request.path.parent)
-    write_label_set(labels, request.path)
+    write_label_set(with_stain(labels), request.path)
     open_ = sum(len(store.proposals(image)) for image in request.images)
     remarks = (
         (f"Open proposals, which nobody accepted, were left out: {open_:,}.",) if open_ else ()

@@ -42,7 +42,8 @@ class NucleiToScore:
             known = image.nuclei.select(image.nuclei.label >= 0)
             if not len(known):
                 continue
-            grid = ModelGrid.of(image.source, mpp=image.mpp, model_mpp=mpp).aligned(stain)
+            grid = ModelGrid.of(image.source, mpp=image.mpp, model_mpp=mpp)
+            grid = grid.aligned(stain, image.stain)
             place = np.clip(known.mapped(1 / grid.step).yx, 0, np.array(grid.shape) - 1)
             cut = cut_patches(grid.read(Region.whole(grid.shape)), place, side)
             whole = cut.astype(np.uint8)  # unscaled images are whole numbers: a quarter of the room

@@ -159,6 +159,7 @@ def _label_set(
     cite: str,
     taken: int,
 ) -> Path:
+    from napari_nucbudget.infer.crop_stain import with_stain
     from napari_nucbudget.io.label_sets import write_label_set
     from napari_nucbudget.io.training_labels import training_labels
     from napari_nucbudget.types.labels import Provenance
@@ -166,7 +167,7 @@ def _label_set(
     notes = f"{taken:,} proposals were accepted as they were." if taken else ""
     provenance = Provenance(out.name, licence=licence, cite=cite, notes=notes)
     labels = training_labels(found, crops=crops, provenance=provenance, patient=patient)
-    return write_label_set(labels, out)
+    return write_label_set(with_stain(labels), out)
 
 
 def _files(out: Path, found: list[PointsFile], target: Format) -> list[Path]:

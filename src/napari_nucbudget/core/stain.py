@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nucbudget.types.stain import StainStatistics
+
 __all__ = [
     "HE_MATRIX",
     "StainAlignment",
-    "StainStatistics",
     "jitter_stain",
     "stain_alignment",
     "stain_statistics",
@@ -82,18 +83,6 @@ def jitter_stain(
     stains = to_optical_density(rgb) @ np.linalg.inv(HE_MATRIX)
     mixed: NDArray[np.float32] = (stains * scale + shift).astype(np.float32) @ HE_MATRIX
     return to_rgb(mixed)
-
-
-@dataclass(frozen=True)
-class StainStatistics:
-    """Optical density of an image's tissue: mean and standard deviation in R, G, B.
-
-    `pixels` is how many they were taken from.
-    """
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    pixels: int
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from napari_nucbudget.types.image import ImageSource, Region
 from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import Progress
+from napari_nucbudget.types.stain import StainStatistics
 
 __all__ = ["classifier_grid", "evaluate_classifier", "iter_classify"]
 
@@ -91,9 +92,15 @@ def iter_classify(
 
 
 def classifier_grid(
-    source: ImageSource, classifier: Classifier, *, mpp: float | None = None
+    source: ImageSource,
+    classifier: Classifier,
+    *,
+    mpp: float | None = None,
+    stain: StainStatistics | None = None,
 ) -> ModelGrid:
     """An image as a classifier takes it: at its pixel size, stained as it expects.
+
+    `stain` is that of the image which `source` is cut out of, where it is known.
 
     Raises
     ------
@@ -102,7 +109,7 @@ def classifier_grid(
     """
     spec = classifier.card.input
     grid = ModelGrid.of(source, mpp=pixel_size(source, mpp), model_mpp=spec.mpp)
-    return grid.aligned(spec.stain)
+    return grid.aligned(spec.stain, stain)
 
 
 def _around(pixel: NDArray[np.floating[Any]]) -> Region:
@@ -133,8 +140,11 @@ def evaluate_classifier(
     for number, annotated in enumerate(labels):
         known = annotated.nuclei.select(annotated.nuclei.label >= 0)
         if len(known):
+            grid = classifier_grid(
+                annotated.source, classifier, mpp=annotated.mpp, stain=annotated.stain
+            )
             typed = yield from iter_classify(
-                annotated.source, known, classifier, mpp=annotated.mpp, average=average
+                annotated.source, known, classifier, average=average, grid=grid
             )
             assert typed.prob is not None
             prob.append(typed.prob)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from napari_nucbudget.core.resample import Axis, grid_length, resample
 from napari_nucbudget.core.stain import (
     StainAlignment,
-    StainStatistics,
     stain_alignment,
     stain_statistics,
     tissue_density,
@@ -20,6 +19,7 @@ from napari_nucbudget.core.stain import (
 from napari_nucbudget.errors import TileError
 from napari_nucbudget.types.card import StainReference
 from napari_nucbudget.types.image import ImageSource, Region
+from napari_nucbudget.types.stain import StainStatistics
 
 __all__ = ["ModelGrid"]
 
@@ -76,11 +76,17 @@ class ModelGrid:
         found = resample(pixels, rows, columns)
         return found if self.alignment is None else self.alignment(found)
 
-    def aligned(self, reference: StainReference | None) -> ModelGrid:
-        """The same grid, its tissue stained like the reference; itself where there is none."""
+    def aligned(
+        self, reference: StainReference | None, own: StainStatistics | None = None
+    ) -> ModelGrid:
+        """The same grid, its tissue stained like the reference; itself where there is none.
+
+        `own` is how the image is stained, where that is known better than from its pixels:
+        of the image that it was cut out of.
+        """
         if reference is None:
             return self
-        alignment = stain_alignment(self.stain(), reference.mean, reference.std)
+        alignment = stain_alignment(own or self.stain(), reference.mean, reference.std)
         return replace(self, alignment=alignment)
 
     def stain(self) -> StainStatistics:

@@ -140,6 +140,7 @@ def _cut(image: AnnotatedImage, region: Region, nuclei: Nuclei) -> AnnotatedImag
         nuclei=inside,
         fields=fields,
         patient=patient,
+        whole=image.whole or image.source,
     )
 
 

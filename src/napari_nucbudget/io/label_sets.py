@@ -28,6 +28,7 @@ from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme, Nucleus
 from napari_nucbudget.types.image import Region, check_mpp
 from napari_nucbudget.types.labels import SPLITS, AnnotatedImage, LabelSet, Provenance
 from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.types.stain import StainStatistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,6 +113,22 @@ def _fields(facts: dict[str, Any], names: set[str], path: Path) -> dict[str, Any
     return fields
 
 
+def _stain(facts: dict[str, Any], name: str, path: Path) -> StainStatistics | None:
+    """How the image is stained that the image `name` was cut out of, where that is told."""
+    told = facts.get("stained", {})
+    try:
+        if name not in told:
+            return None
+        values = told[name]
+        mean, std = (tuple(float(v) for v in values[key]) for key in ("mean", "std"))
+        return StainStatistics(mean, std, int(values["pixels"]))  # type: ignore[arg-type]
+    except (AttributeError, KeyError, TypeError, ValueError, ConfigError) as error:
+        raise LabelSetError(
+            f'{path}: "stained" must map image names to {{"mean": [r, g, b], "std": [r, g, b], '
+            f'"pixels": n}}, optical densities of tissue: {error}'
+        ) from error
+
+
 def _regions(value: Any, shape: tuple[int, int], where: str) -> tuple[Region, ...]:
     """Rectangles [y, x, height, width] of one image; absent means the image as a whole."""
     if value is None:
@@ -133,7 +150,8 @@ def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None)
     nuclei that were dotted twice are treated by `one_dot_each`, and logged. An
     optional ``fields`` object in dataset.json maps an image's name to
     rectangles ``[y, x, height, width]`` in which every nucleus is dotted;
-    without it the whole image is.
+    without it the whole image is. ``stained`` gives the stain of the image
+    that one was cut out of.
 
     Parameters
     ----------
@@ -210,6 +228,7 @@ def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None)
                 split=split,
                 dataset=folder.name,
                 origin=str(facts.get("name", folder.name)),
+                stain=_stain(facts, str(row["image"]), folder / "dataset.json"),
             )
         )
     if not annotated:
@@ -330,6 +349,13 @@ def _facts(labels: LabelSet, name: str | None, folder: Path) -> dict[str, Any]:
     }
     if fields:
         facts["fields"] = fields
+    stained = {
+        image.name: {"mean": image.stain.mean, "std": image.stain.std, "pixels": image.stain.pixels}
+        for image in labels
+        if image.stain is not None
+    }
+    if stained:
+        facts["stained"] = stained
     return facts
 
 

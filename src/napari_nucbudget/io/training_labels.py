@@ -130,6 +130,7 @@ def _crops(image: AnnotatedImage) -> list[AnnotatedImage]:
                 source=source,
                 nuclei=dots.shifted(-region.y, -region.x),
                 fields=(Region.whole(source.shape),),
+                whole=image.source,
             )
         )
     return found

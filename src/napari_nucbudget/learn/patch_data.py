@@ -45,7 +45,8 @@ def nucleus_patches(
     for index, image in enumerate(labels):
         if not len(image.nuclei):
             continue
-        grid = ModelGrid.of(image.source, mpp=image.mpp, model_mpp=mpp).aligned(stain)
+        grid = ModelGrid.of(image.source, mpp=image.mpp, model_mpp=mpp)
+        grid = grid.aligned(stain, image.stain)
         pixels = np.clip(grid.read(Region.whole(grid.shape)) + 0.5, 0, 255).astype(np.uint8)
         place = np.clip(image.nuclei.mapped(1 / grid.step).yx, 0, np.array(grid.shape) - 1)
         rgb.append(cut_patches(pixels, place, side))
@@ -55,15 +56,18 @@ def nucleus_patches(
 
 
 def stain_reference(labels: LabelSet, *, mpp: float) -> StainReference:
-    """The mean image: every one with tissue counts the same.
+    """The mean image: every one with tissue counts the same, and every crop as its whole.
 
     Raises
     ------
     TrainingError
         Where no image holds tissue.
     """
-    grids = (ModelGrid.of(image.source, mpp=image.mpp, model_mpp=mpp) for image in labels)
-    seen = [found for grid in grids if (found := grid.stain()).pixels]
+    stains = (
+        image.stain or ModelGrid.of(image.source, mpp=image.mpp, model_mpp=mpp).stain()
+        for image in labels
+    )
+    seen = [found for found in stains if found.pixels]
     if not seen:
         raise TrainingError(
             f"None of the {len(labels)} images holds stained tissue, so that there is nothing to "

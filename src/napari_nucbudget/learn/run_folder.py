@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 
 from napari_nucbudget.errors import LabelSetError, OutputError, TrainingError
+from napari_nucbudget.infer.crop_stain import with_stain
 from napari_nucbudget.io.files import write_atomically
 from napari_nucbudget.io.label_crops import (
     around_fields,
@@ -185,7 +186,8 @@ def write_run(
     if folder.exists() and any(folder.iterdir()):
         raise OutputError(f"{folder} is not empty; a run needs a folder of its own.")
     marked = [*plan.train, *(replace(i, split="validation") for i in plan.validation), *plan.test]
-    data = write_folders(replace(plan.train, images=tuple(marked)), folder)
+    labels = replace(plan.train, images=tuple(marked))
+    data = write_folders(with_stain(labels) if plan.task == "classification" else labels, folder)
     values = json.dumps(dict(plan.settings), indent=1) + "\n"
     write_atomically(folder / SETTINGS, values.encode())
     kind = "detector" if plan.task == "detection" else "classifier"
@@ -196,7 +198,7 @@ def write_run(
     if plan.parent:
         arguments += ["--parent", plan.parent]
     if len(plan.unlabelled):
-        for path in write_folders(plan.unlabelled, folder):
+        for path in write_folders(with_stain(plan.unlabelled), folder):
             arguments += ["--unlabelled", str(path)]
     if name:
         arguments += ["--name", name]

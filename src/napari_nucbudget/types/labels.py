@@ -11,6 +11,7 @@ from napari_nucbudget.errors import LabelSetError
 from napari_nucbudget.types.classes import ClassScheme
 from napari_nucbudget.types.image import ImageSource, Region
 from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.types.stain import StainStatistics
 
 __all__ = ["SPLITS", "AnnotatedImage", "LabelSet", "Provenance"]
 
@@ -39,6 +40,10 @@ class AnnotatedImage:
         background only inside; a nucleus without a dot outside is unknown.
     patient : str
         ``"unknown"`` where it is not given; such images are split by image.
+    whole : ImageSource, optional
+        The image that this one was cut out of.
+    stain : StainStatistics, optional
+        How that one is stained; None where it is not known, or this is no crop.
     """
 
     source: ImageSource
@@ -50,6 +55,8 @@ class AnnotatedImage:
     dataset: str = ""
     origin: str = ""
     """Name of the `Provenance` that the image belongs to."""
+    whole: ImageSource | None = None
+    stain: StainStatistics | None = None
 
     @property
     def name(self) -> str:
