@@ -9,7 +9,8 @@ import sys
 import numpy as np
 from qtpy.QtCore import QPoint, Qt
 
-from napari_nucbudget.bridge.layers import PROPOSAL_COLOR
+from napari_nucbudget.bridge.layers import PROPOSAL_COLOR, points_name
+from napari_nucbudget.ui.keys import class_keys
 
 
 def choose_scope(dock, name):
@@ -265,3 +266,48 @@ def test_nuclei_are_typed_by_the_chosen_model_and_kept_with_their_classes(
     count = session.store.counts(session.image)["plasma"]
     assert (count.proposed, count.human) == (drawn.count(0.3), 0)
     session.close()
+
+
+def test_after_keeping_a_click_and_a_key_give_a_class_with_no_other_dock_open(dock_with_image):
+    dock = dock_with_image
+    choose_scope(dock, "Whole image")
+    dock.run()
+    dock.click(dock.widget.kept.keep)
+    session, viewer = dock.widget.session, dock.viewer
+    view = session.views.of()
+    assert viewer.layers.selection.active is view.points
+    assert view.points.name == points_name(session.current.name)  # not a second one of that name
+    key, name = next((key, name) for name, key in class_keys(session.store.classes).items())
+    assert f"press {key} for {name}" in dock.widget.kept.told.text()
+    view.points.mode = "select"
+    view.points.selected_data = {4}
+    canvas = viewer.window._qt_viewer.canvas.native
+    canvas.setFocus()
+    dock.qtbot.keyClicks(canvas, key.lower())
+    assert session.store.counts(session.image)[name].human == 1
+    session.close()
+
+
+def test_who_works_on_another_layer_is_left_there(dock_with_image):
+    dock = dock_with_image
+    other = dock.viewer.add_points(np.zeros((1, 2)), name="mine")
+    choose_scope(dock, "Whole image")
+    dock.run()
+    dock.click(dock.widget.kept.keep)
+    dock.viewer.layers.selection.active = other
+    dock.run()  # kept at once
+    assert dock.viewer.layers.selection.active is other
+    dock.widget.session.close()
+
+
+def test_what_lies_below_the_buttons_stays_in_its_place_during_a_run(dock_with_image):
+    dock = dock_with_image
+    choose_scope(dock, "Whole image")
+    dock.qtbot.wait(300)  # the hint about the pixel size finds its height
+    places = [dock.widget.result.y()]
+    dock.widget.job.progressed.connect(lambda progress: places.append(dock.widget.result.y()))
+    dock.run()
+    dock.qtbot.wait(100)
+    places.append(dock.widget.result.y())
+    assert len(places) > 2
+    assert max(places) - min(places) <= 1  # px

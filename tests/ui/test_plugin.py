@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt, QTimer
 
-from napari_nucbudget.io.formats.csv import write_points_csv
+from napari_nucbudget.io.formats.csv import read_points_csv, write_points_csv
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.ui.app import lay_out
 from napari_nucbudget.ui.detect_widget import DetectWidget
@@ -59,10 +61,20 @@ def test_the_demos_window_shows_the_sample_with_its_pixel_size_and_the_proposals
 ):
     nuclei = Nuclei.from_points([[100, 200], [300, 50]], score=0.4, origin="nuclei-fcn")
     table = write_points_csv(tmp_path / "p.csv", nuclei, mpp=0.5, image="drawn_biopsy.ome.tif")
-    lay_out(plugin_viewer, table)
+    lay_out(plugin_viewer, read_points_csv(table).nuclei)
     points = plugin_viewer.layers[-1]
     np.testing.assert_array_equal(points.data, nuclei.yx)
     np.testing.assert_array_equal(points.scale, [0.5, 0.5])
     (dock,) = plugin_viewer.window._qt_window.findChildren(DetectWidget)
     assert dock.form.pixel_size() == 0.5
     assert dock.detect.isEnabled()
+
+
+def test_the_demos_window_says_what_it_takes_where_it_is_given_something_else(tmp_path):
+    image = tmp_path / "biopsy.png"
+    image.write_bytes(b"\x89PNG\r\n\x1a\n\x00")
+    command = [sys.executable, "-m", "napari_nucbudget.ui.app", str(image)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "takes a table of points" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_nucbudget.bridge.layers import points_layer
+from napari_nucbudget.errors import NucbudgetError
 from napari_nucbudget.io.formats.csv import read_points_csv
+from napari_nucbudget.types.nuclei import Nuclei
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -17,12 +19,12 @@ __all__ = ["lay_out", "main"]
 PLUGIN = "napari-nucbudget"
 
 
-def lay_out(viewer: Viewer, points: Path | None = None) -> None:
-    """Open the drawn biopsy with its pixel size, the dock, and proposals from a CSV."""
+def lay_out(viewer: Viewer, points: Nuclei | None = None) -> None:
+    """Open the drawn biopsy with its pixel size, the dock, and proposals."""
     layers = viewer.open_sample(PLUGIN, "drawn_biopsy")
     viewer.window.add_plugin_dock_widget(PLUGIN, "Detect nuclei")
     if points is not None:
-        data, options, _ = points_layer(read_points_csv(points).nuclei, layers[0])
+        data, options, _ = points_layer(points, layers[0])
         viewer.add_points(data, **options)
 
 
@@ -30,9 +32,13 @@ def main() -> None:
     """Open the window and stay until it is closed."""
     import napari
 
+    try:
+        points = read_points_csv(Path(sys.argv[1])).nuclei if len(sys.argv) > 1 else None
+    except NucbudgetError as error:
+        sys.exit(f"{error}\nThis command takes a table of points; open images in the window.")
     viewer = napari.Viewer()
     viewer.window.resize(1600, 1000)
-    lay_out(viewer, Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    lay_out(viewer, points)
     viewer.scene.camera.zoom *= 3  # close enough to see nuclei, not only dots
     napari.run()
 

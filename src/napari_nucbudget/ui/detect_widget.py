@@ -98,8 +98,12 @@ class DetectWidget(QWidget):
         self.bar = QProgressBar()
         self.bar.setToolTip("How much of the region is done.")
         self.bar.setVisible(False)
+        policy = self.bar.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # what is below stays in its place
+        self.bar.setSizePolicy(policy)
         self.status = QLabel()
         self.status.setWordWrap(True)
+        self.status.setMinimumHeight(self.status.fontMetrics().lineSpacing())
         self.error = QLabel()
         self.error.setWordWrap(True)
         self.error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -286,11 +290,20 @@ class DetectWidget(QWidget):
         models = [(request.model, "detection")]
         if request.classifier:
             models.append((request.classifier, "classification"))
-        if self.kept.put(self._shown(), proposals, request.image, models):
-            view = self._view_of(request.image)
-            self._views.remove(view)
-            view.remove()
-            self._view = self._view_of(request.image)
+        active = self._viewer.layers.selection.active
+        free = active in (None, request.image) or not active.visible
+        view = self._view_of(request.image)
+        free = free or active is view.points
+        self._views.remove(view)
+        view.remove()  # first: the project's layer gets its name
+        self._view = self._view_of(request.image)
+        if not self.kept.put(self._shown(), proposals, request.image, models):
+            self._show_nuclei()
+            return
+        kept = self.session.views.of(request.image)
+        if free and kept is not None and kept.points is not None:
+            # so that a click chooses a nucleus, and a key its class
+            self._viewer.layers.selection.active = kept.points
 
     def _find_at_distance(self) -> None:
         proposals, distance = self._proposals, self.result.distance.value()

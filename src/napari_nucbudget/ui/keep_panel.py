@@ -11,6 +11,7 @@ from napari_nucbudget.infer.propose import Proposals
 from napari_nucbudget.project import ProjectStore, Records
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
 from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.ui.keys import class_keys
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -87,8 +88,18 @@ class KeepPanel(QWidget):
         session.snap_px = apart
         left_out = len(nuclei) - kept
         known = f"; {left_out:,} were answered before" if left_out else ""
-        self.told.setText(f"{kept:,} proposals are in the project{known}.")
+        self.told.setText(f"{kept:,} proposals are in the project{known}.{_what_to_press(session)}")
         return True
+
+
+def _what_to_press(session: Session) -> str:
+    """How a class is given with this dock alone; the dock Annotate says it beside each class."""
+    assert session.store is not None
+    keys = class_keys(session.store.classes)
+    if not keys or session.read_only:
+        return ""
+    told = ", ".join(f"{key} for {name}" for name, key in keys.items())
+    return f" To give one a class, click it (S) and press {told}. The dock Annotate has more."
 
 
 def _missing(classes: ClassScheme, nuclei: Nuclei) -> list[NucleusClass]:

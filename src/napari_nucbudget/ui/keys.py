@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from napari_nucbudget.types.classes import ClassScheme
     from napari_nucbudget.ui.session import Session
 
-__all__ = ["DEFAULT_KEYS", "FREE_KEYS", "PLUGIN", "Keys", "bind_points", "check_key", "settings"]
+__all__ = [
+    "DEFAULT_KEYS",
+    "FREE_KEYS",
+    "PLUGIN",
+    "Keys",
+    "bind_points",
+    "check_key",
+    "class_keys",
+    "settings",
+]
 
 PLUGIN = "napari-nucbudget"
 FREE_KEYS = "QWEGHJKNU"
