@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -47,6 +49,34 @@ def test_more_tiles_than_fit_at_once_are_all_computed(network):
     with torch.inference_mode():
         expected, found = network(x), DftForward(network)(x)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dft", "dft-bf16", "openvino-dft"])
+def test_what_a_call_leaves_in_memory_does_not_show_in_the_next(network, name):
+    forward = prepare(network, CPU, None, name)
+    generator = torch.Generator().manual_seed(4)
+    images = [torch.randn(1, 3, *size, generator=generator) for size in ((150, 40), (20, 70))]
+    with torch.inference_mode():
+        alone = [prepare(network, CPU, None, name)(x) for x in images]
+        for index in (0, 1, 0):
+            assert torch.equal(forward(images[index]), alone[index])
+    with torch.no_grad():
+        assert torch.equal(forward(images[1]), alone[1])
+
+
+def test_threads_do_not_write_over_each_others_values(network):
+    forward = prepare(network, CPU, None, "dft")
+    generator = torch.Generator().manual_seed(5)
+    images = [torch.randn(1, 3, 90, 80, generator=generator) for _ in range(4)]
+
+    def compute(x):
+        with torch.inference_mode():
+            return forward(x)
+
+    alone = [compute(x) for x in images]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(compute, images * 3))
+    assert all(torch.equal(a, b) for a, b in zip(together, alone * 3, strict=True))
 
 
 def test_without_measuring_table_one_is_computed_exactly_on_a_processor(network):

@@ -72,17 +72,26 @@ class FcnProximity(nn.Module):
         The strided output holds exactly the values of the dense one at those
         pixels, at a fraction of the cost: the 11x11 layer is 89 % of it.
         """
+        x = self.encode(x)
+        if stride == 1:
+            x = self.conv4(x)  # (B, 128, h, w)
+        else:
+            x = F.pad(x, (5, 5, 5, 5))[:, :, offset[0] :, offset[1] :]
+            x = F.conv2d(x, self.conv4.weight, self.conv4.bias, stride=stride)
+        return self.decode(x)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(B, 3, h, w) to (B, 16, h, w): the three convolutions before the 11x11 layer."""
         for conv, norm in (
             (self.conv1, self.norm1),
             (self.conv2, self.norm2),
             (self.conv3, self.norm3),
         ):
             x = F.max_pool2d(F.relu(norm(conv(x)), inplace=True), 3, stride=1, padding=1)
-        if stride == 1:
-            x = self.conv4(x)  # (B, 128, h, w)
-        else:
-            x = F.pad(x, (5, 5, 5, 5))[:, :, offset[0] :, offset[1] :]
-            x = F.conv2d(x, self.conv4.weight, self.conv4.bias, stride=stride)
+        return x
+
+    def decode(self, x: Tensor) -> Tensor:
+        """(B, 128, h, w) of the 11x11 layer to (B, 1, h, w): all that follows it."""
         x = F.relu(self.norm4(x), inplace=True)
         x = F.relu(self.norm5(self.conv5(x)), inplace=True)
         out: Tensor = self.conv6(x)

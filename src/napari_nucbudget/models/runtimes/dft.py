@@ -17,6 +17,7 @@ numbers to be rounded.
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
 import torch
@@ -48,16 +49,23 @@ class DftForward:
     """Forward pass of `FcnProximity` without batch norms; reads the weights once, when made.
 
     `dtype` is that of the 11x11 layer and the hidden one after it, the network's where it is None.
+    `encode` computes the layers before, as `FcnProximity.encode` does, and `decode` those after, as
+    `FcnProximity.decode` does; torch where they are None.
     """
 
-    def __init__(self, network: FcnProximity, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        network: FcnProximity,
+        dtype: torch.dtype | None = None,
+        encode: Forward | None = None,
+        decode: Forward | None = None,
+    ) -> None:
         conv4, conv5, conv6 = network.conv4, network.conv5, network.conv6
         self._own = conv4.weight.dtype
         self._dtype = dtype or self._own
-        self._encoder = [
-            (conv.weight.detach().to(memory_format=torch.channels_last), conv.bias)
-            for conv in (network.conv1, network.conv2, network.conv3)
-        ]
+        self._encode = encode or _encoder(network)
+        self._decode = decode or self._hidden_layers
+        self._room = _Room(self._dtype)
         kernel = conv4.weight.detach().double().cpu()  # (O, C, 11, 11)
         self._out, self._in = kernel.shape[:2]
         self._reach = kernel.shape[-1] // 2
@@ -113,28 +121,25 @@ class DftForward:
 
     def __call__(self, x: Tensor) -> Tensor:
         """(1, 3, h, w) to (1, 1, h, w)."""
-        for weight, bias in self._encoder:
-            x = _pooled(torch.relu_(F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)))
+        x = self._encode(x)
         height, width = x.shape[-2:]
         valid, reach = self._valid, self._reach
         down, across = -(-height // valid), -(-width // valid)
         x = F.pad(x, (reach, across * valid - width + reach, reach, down * valid - height + reach))
-        tiles = x[0].permute(1, 2, 0)  # (H, W, C)
-        tiles = tiles.unfold(0, TILE, valid).unfold(1, TILE, valid)
+        tiles = x[0].permute(1, 2, 0).unfold(0, TILE, valid).unfold(1, TILE, valid)
         tiles = tiles.permute(0, 1, 4, 3, 2).flatten(0, 1)  # (n, x, y, C)
         out = x.new_empty(down * across, valid, valid)  # (n, x, y)
-        room = _Room(x.new_empty(0, dtype=self._dtype))
         for start in range(0, len(tiles), TILES_AT_ONCE):
-            some = tiles[start : start + TILES_AT_ONCE]
-            out[start : start + TILES_AT_ONCE] = self._head(some, room)
+            some = slice(start, start + TILES_AT_ONCE)
+            out[some] = self._head(tiles[some])
         out = out[:, self._in_order][:, :, self._in_order]
         rows = out.view(down, across, valid, valid).permute(0, 3, 1, 2)
         joined = rows.reshape(down * valid, across * valid)
-        return joined[None, None, :height, :width] + self._bias6
+        return joined[None, None, :height, :width]
 
-    def _head(self, tiles: Tensor, room: _Room) -> Tensor:
-        """(n, x, y, C) tiles to (n, x, y) values from the centre, last bias left out."""
-        n, channels, features = len(tiles), self._in, self._out
+    def _head(self, tiles: Tensor) -> Tensor:
+        """(n, x, y, C) tiles to (n, x, y) values from the centre."""
+        n, channels, features, room = len(tiles), self._in, self._out, self._room
         half, valid = self._half, self._valid
         mean = tiles.mean((1, 2))  # (n, C)
         moved = room("moved", TILE, TILE, n, channels)
@@ -167,28 +172,52 @@ class DftForward:
         torch.sub(even, odd, out=values[:, 0])
         torch.add(even, odd, out=values[:, 1])
 
-        hidden = room("hidden", valid * valid * n, features)
-        torch.mm(values.view(-1, features).relu_(), self._weight5, out=hidden)
+        return self._decode(values.view(-1, features)).view(valid, valid, n).permute(2, 0, 1)
+
+    def _hidden_layers(self, values: Tensor) -> Tensor:
+        """What follows the 11x11 layer: (N, O) to (N, 1)."""
+        hidden = self._room("hidden", *values.shape)
+        torch.mm(values.relu_(), self._weight5, out=hidden)
         # the last sums decide about peaks: in bfloat16 every twelfth would be a plateau
         rows = [
             torch.mv((some + self._bias5).relu_(), self._weight6)
             for some in torch.split(hidden, ROWS_AT_ONCE)
         ]
-        return torch.cat(rows).view(valid, valid, n).permute(2, 0, 1)
+        return torch.cat(rows)[:, None] + self._bias6
 
 
-class _Room:
-    """Memory for intermediate values by name, so that it is asked for once a call."""
+class _Room(threading.local):
+    """Memory for intermediate values by name, each thread's own, kept from call to call.
 
-    def __init__(self, like: Tensor) -> None:
-        self._like = like
-        self._kept: dict[tuple[Any, ...], Tensor] = {}
+    Fresh memory has to be cleared by the system, page by page, which takes as long as computing.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._kept: dict[str, Tensor] = {}
 
     def __call__(self, name: str, *shape: int) -> Tensor:
-        key = (name, *shape)
-        if key not in self._kept:
-            self._kept[key] = self._like.new_empty(shape)
-        return self._kept[key]
+        size = math.prod(shape)
+        kept = self._kept.get(name)
+        if kept is None or kept.numel() < size:
+            with torch.inference_mode(False):  # so that it can be written in any mode later
+                kept = self._kept[name] = torch.empty(size, dtype=self._dtype)
+        return kept[:size].view(shape)
+
+
+def _encoder(network: FcnProximity) -> Forward:
+    """`FcnProximity.encode` with pools that torch computes faster than its own."""
+    layers = [
+        (conv.weight.detach().to(memory_format=torch.channels_last), conv.bias)
+        for conv in (network.conv1, network.conv2, network.conv3)
+    ]
+
+    def encode(x: Tensor) -> Tensor:
+        for weight, bias in layers:
+            x = _pooled(torch.relu_(F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)))
+        return x
+
+    return encode
 
 
 def _pooled(x: Tensor) -> Tensor:
