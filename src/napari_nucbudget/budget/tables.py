@@ -81,6 +81,15 @@ def classification_text(
         "what is trained here has no temperature, for which validation labels would be needed.",
         _markdown(head, lines),
     ]
+    if once := _once(recipe, groups):
+        parts += [
+            "## Each nucleus looked at once\n\nThe same weights (fixed schedule) without averaging "
+            "over turns and shifts, of which the paper says nothing. The descriptors are the same "
+            "for every turn.",
+            _markdown(
+                ["labels", "method", "draws", "weighted F1", f"minus {recipe.baseline}"], once
+            ),
+        ]
     if held is not None:
         parts += [
             f"## What choosing the epoch with {held:,} validation labels brings\n\n"
@@ -89,6 +98,19 @@ def classification_text(
             _markdown(["labels", "method", "draws", "difference"], _choosing(recipe, groups)),
         ]
     return "\n\n".join([*parts, *_pictures(figures)]) + "\n"
+
+
+def _once(recipe: Recipe, groups: Groups) -> list[list[str]]:
+    lines = []
+    metric = _metric("once", "weighted_f1")
+    for (budget, row), draws in _ordered(recipe, groups):
+        if not all("once" in cell["scores"] for cell in draws.values()):
+            continue
+        some, base = next(iter(draws.values())), groups.get((budget, recipe.baseline), {})
+        paired = "" if row == recipe.baseline or not base else _difference(draws, base, metric)
+        label = _budget(budget, some["labels"])
+        lines.append([label, _row(row, some), str(len(draws)), _mean(draws, metric), paired])
+    return lines
 
 
 def _choosing(recipe: Recipe, groups: Groups) -> list[list[str]]:
