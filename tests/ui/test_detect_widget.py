@@ -311,3 +311,16 @@ def test_what_lies_below_the_buttons_stays_in_its_place_during_a_run(dock_with_i
     places.append(dock.widget.result.y())
     assert len(places) > 2
     assert max(places) - min(places) <= 1  # px
+
+
+def test_what_is_below_the_result_stays_in_its_place_when_the_first_one_comes(dock_with_image):
+    dock = dock_with_image
+    keep = dock.widget.kept.keep
+
+    def place():
+        dock.qtbot.wait(200)  # the window lays its docks out after the event that asks for it
+        return keep.mapTo(dock.widget, QPoint(0, 0)).y()
+
+    before = place()
+    dock.run()
+    assert place() == before

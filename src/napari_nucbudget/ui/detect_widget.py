@@ -103,7 +103,7 @@ class DetectWidget(QWidget):
         self.bar.setSizePolicy(policy)
         self.status = QLabel()
         self.status.setWordWrap(True)
-        self.status.setMinimumHeight(self.status.fontMetrics().lineSpacing())
+        self.status.setText("\N{NO-BREAK SPACE}")  # what is below stays in its place
         self.error = QLabel()
         self.error.setWordWrap(True)
         self.error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

@@ -43,7 +43,7 @@ class ResultPanel(QGroupBox):
     def __init__(self, colors: Colors, parent: QWidget | None = None) -> None:
         super().__init__("Result", parent)
         self._defaults = (FALLBACK_THRESHOLD, FALLBACK_DISTANCE_UM)
-        self.count = QLabel("Nothing was detected yet.")
+        self.count = QLabel("Nothing was detected yet.<br>&nbsp;")  # as many lines as a result
         self.count.setWordWrap(True)
         self.count.setToolTip("Nuclei above the threshold, of all peaks of the map.")
         self.histogram = ScoreHistogram(colors, low=SCORE_FLOOR)
