@@ -199,20 +199,3 @@ def test_help_does_not_load_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-def test_a_detector_is_trained_once_more_on_the_images_that_chose_it(run, labels, tmp_path):
-    settings = tmp_path / "s.toml"
-    settings.write_text('steps = 3\nsteps_per_epoch = 2\ncrop = 48\nprecision = "float32"\n')
-    first, final = tmp_path / "first", tmp_path / "final"
-    code, _, stderr = run(
-        "train", "detector", "--data", labels, "--config", settings, "--out", first
-    )
-    assert code == 0, stderr
-    code, _, stderr = run("train", "detector", "--data", labels, "--final", first, "--out", final)
-    assert code == 0, stderr
-    chosen, card = (json.loads((f / "card.json").read_text()) for f in (first, final))
-    splits = {d["split"] for d in chosen["training_data"] + chosen["validation_data"]}
-    assert {d["split"] for d in card["training_data"]} == splits == {"train", "validation"}
-    assert (card["chosen_by"], card["threshold"]) == ("first", chosen["threshold"])
-    assert card["scores"] == []

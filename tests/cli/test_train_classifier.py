@@ -11,7 +11,6 @@ from PIL import Image
 
 from napari_nucbudget.io.label_sets import write_label_set
 from napari_nucbudget.learn.methods.supervised import SupervisedMethod
-from napari_nucbudget.models.card_text import describe
 from napari_nucbudget.models.library import load_card, load_classifier
 from napari_nucbudget.types.image import Region
 from tests.typed_discs import typed_discs, typed_set
@@ -311,68 +310,3 @@ def test_weights_that_overflow_are_not_kept(train, data, tmp_path, caplog):
     assert "Lower learning_rate (now 1e+30)." in stderr
     assert "The output of the network at step 0 is nan" in caplog.text
     assert not (tmp_path / "model" / "card.json").exists()
-
-
-@pytest.fixture
-def once_more(run, tmp_path):
-    """Run ``--final`` on the model that `train` left: exit code, stderr, where to."""
-
-    def call(data, *options):
-        out = tmp_path / "final"
-        code, _, stderr = run(
-            "train", "classifier", "--data", data, "--final", tmp_path / "model", "--out", out,
-            *options,
-        )  # fmt: skip
-        return code, stderr, out
-
-    return call
-
-
-def test_once_more_learns_from_the_images_that_chose(train, once_more, data, tmp_path):
-    assert train(data, "--method", "supervised", "--validation", "paper", seed=3)[0] == 0
-    code, stderr, out = once_more(data)
-    assert code == 0, stderr
-    chosen, final = load_card(tmp_path / "model"), load_card(out)
-    assert [(d.split, d.images) for d in final.training_data] == [("train", 2), ("validation", 1)]
-    assert final.validation_data == []
-    assert final.scores == []
-    assert (final.chosen_by, final.temperature) == ("model", chosen.temperature)
-    assert final.config == {**chosen.config, "validation": "none"}
-    assert final.weights_sha256 != chosen.weights_sha256
-    assert "fitted on validation with model" in describe(final)
-
-
-def test_once_more_takes_no_other_settings(train, once_more, data):
-    assert train(data, "--method", "supervised")[0] == 0
-    code, stderr, out = once_more(data, "--seed", 4, "--labels", 6)
-    assert code == 2
-    assert "takes the settings of" in stderr
-    assert "leave --labels, --seed away." in stderr
-    assert not out.exists()
-
-
-def test_once_more_on_other_labels_is_refused(train, once_more, data):
-    assert train(data, "--method", "supervised")[0] == 0
-    points = data / "points.csv"
-    lines = points.read_text().splitlines()
-    row = next(i for i, line in enumerate(lines) if "validation" in line)
-    points.write_text("\n".join(lines[:row] + lines[row + 1 :]) + "\n")
-    code, stderr, _ = once_more(data)
-    assert code == 2
-    assert "model was chosen by other images or labels of discs;" in stderr
-
-
-def test_once_more_without_validation_images_is_refused(train, once_more, write):
-    data = write(typed_discs("a"), typed_discs("b", seed=1))
-    assert train(data, "--method", "supervised")[0] == 0
-    code, stderr, _ = once_more(data)
-    assert code == 2
-    assert "no validation image that model could not learn from" in stderr
-
-
-def test_a_detector_is_no_classifier_to_train_once_more(run, data, tmp_path):
-    code, _, stderr = run(
-        "train", "classifier", "--data", data, "--final", "nuclei-fast", "--out", tmp_path / "m"
-    )
-    assert code == 2
-    assert "nuclei-fast is a model for detection, not for classification." in stderr

@@ -8,18 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_nucbudget.cli.console import AsJson, Device, watch
-from napari_nucbudget.cli.train_settings import (
-    chosen_model,
-    settings_of_classifier,
-    settings_of_detector,
-)
 from napari_nucbudget.errors import ConfigError
 from napari_nucbudget.models import DEFAULT_DETECTOR
 
@@ -38,13 +33,6 @@ Data = Annotated[list[Path], typer.Option(help="Label set folder; may be given r
 ModelFolder = Annotated[Path, typer.Option(help="Folder for the model.")]
 Settings = Annotated[Path | None, typer.Option(help="TOML or JSON file of settings.")]
 ModelName = Annotated[str | None, typer.Option(help="The model's name; default the folder's.")]
-Final = Annotated[
-    str | None,
-    typer.Option(
-        help="Train once more as this model was, on the validation images too, which have chosen "
-        "its settings: threshold or temperature are taken from it."
-    ),
-]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
 Background = Annotated[
     bool,
@@ -59,7 +47,6 @@ def train_detector(
     data: Data,
     out: ModelFolder,
     parent: Annotated[str | None, typer.Option(help="Start from this model's weights.")] = None,
-    final: Final = None,
     config: Settings = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights and crops.")] = None,
     name: ModelName = None,
@@ -69,20 +56,12 @@ def train_detector(
     as_json: AsJson = False,
 ) -> None:
     """Train a detector on dots, from scratch or from a parent model."""
-    from napari_nucbudget.learn.final import final_labels, final_settings
     from napari_nucbudget.learn.fit import fit
     from napari_nucbudget.models.library import load_detector
 
     _stand_back(background)
-    chosen = chosen_model(final, "detection", parent, {"config": config, "seed": seed})
-    settings = (
-        final_settings(chosen)
-        if chosen
-        else settings_of_detector(config, seed, out, fine_tune=parent is not None, resume=resume)
-    )
+    settings = _settings(config, seed, out, fine_tune=parent is not None, resume=resume)
     train, validation = _splits(data, settings.seed, spare=parent is not None)
-    if chosen:
-        train, validation = final_labels(train, validation, chosen)
     detector = load_detector(parent, device=device) if parent else None
     steps = fit(
         train,
@@ -91,7 +70,6 @@ def train_detector(
         out=out,
         name=name,
         parent=detector,
-        chosen=chosen,
         device=device,
         resume=resume,
     )
@@ -149,7 +127,6 @@ def train_classifier(
         str | None,
         typer.Option(help="none: fixed schedule; paper: best weights on validation labels."),
     ] = None,
-    final: Final = None,
     config: Settings = None,
     seed: Annotated[int | None, typer.Option(help="Seed of labels, weights and crops.")] = None,
     name: ModelName = None,
@@ -165,9 +142,9 @@ def train_classifier(
     """
     from napari_nucbudget.core.sampling import label_budget
     from napari_nucbudget.io.label_sets import read_label_sets
-    from napari_nucbudget.learn.final import final_labels, final_settings
     from napari_nucbudget.learn.fit import fit
     from napari_nucbudget.models.library import load_classifier
+    from napari_nucbudget.types.labels import LabelSet
 
     _stand_back(background)
     options = {
@@ -177,20 +154,12 @@ def train_classifier(
         "seed": seed,
         "validation": validation,
     }
-    others = {"config": config, "labels": labels, "unlabelled": unlabelled, **options}
-    chosen = chosen_model(final, "classification", parent, others)
-    settings = (
-        final_settings(chosen)
-        if chosen
-        else settings_of_classifier(config, options, out, resume=resume)
-    )
+    settings = _classifier_settings(config, options, out, resume=resume)
     if unlabelled_from not in ("dots", "detected"):
         raise ConfigError(f"--unlabelled-from must be dots or detected, got {unlabelled_from!r}.")
     whole = read_label_sets(list(data), splits=("train", "validation"))
     train = whole.split("train")
-    held = replace(whole, images=tuple(image for image in whole if image.split == "validation"))
-    if chosen:
-        train, held = final_labels(train, held, chosen)
+    held = tuple(image for image in whole if image.split == "validation")
     if labels is not None:
         train = label_budget(train, _budget(labels, train), seed=settings.seed)
     if unlabelled or unlabelled_from == "detected":
@@ -206,12 +175,11 @@ def train_classifier(
         )
     steps = fit(
         train,
-        held,
+        LabelSet(held, whole.classes, whole.provenance),
         settings,
         out=out,
         name=name,
         parent=load_classifier(parent, device=device) if parent else None,
-        chosen=chosen,
         device=device,
         resume=resume,
     )
@@ -283,6 +251,23 @@ def _summarise(run: TrainingRun, as_json: bool) -> None:
     )
 
 
+def _classifier_settings(
+    file: Path | None, options: dict[str, Any], out: Path, *, resume: bool
+) -> TrainConfig:
+    """The method's defaults, then the file's settings, then the options that were given."""
+    from napari_nucbudget.learn.transfer import classifier_settings
+    from napari_nucbudget.types.training import TrainConfig
+
+    if resume and file is None:
+        file = out / "config.json"
+    chosen = _read_settings(file) if file is not None else {}
+    chosen |= {key: value for key, value in options.items() if value is not None}
+    method = str(chosen.get("method", "gamma-ladder"))
+    if options["fine_tune"] is not None and method != "fine-tune":
+        raise ConfigError(f"--fine-tune is for --method fine-tune, not {method}.")
+    return TrainConfig.from_dict(classifier_settings(method, chosen))
+
+
 def _budget(text: str, train: LabelSet) -> int:
     """Number of labels that ``40`` or ``1%`` means."""
     from napari_nucbudget.core.sampling import budget_size
@@ -323,6 +308,37 @@ def _with_unlabelled(
     count = sum(int((image.nuclei.label < 0).sum()) for image in train)
     typer.echo(f"{count:,} nuclei are learnt from without a label", err=True)
     return train
+
+
+def _settings(
+    file: Path | None, seed: int | None, out: Path, *, fine_tune: bool, resume: bool
+) -> TrainConfig:
+    from napari_nucbudget.learn.transfer import FINE_TUNE_DETECTOR
+    from napari_nucbudget.types.training import TrainConfig
+
+    values: dict[str, Any] = dict(FINE_TUNE_DETECTOR) if fine_tune else {}
+    if resume and file is None:
+        file = out / "config.json"
+    if file is not None:
+        values |= _read_settings(file)
+    if seed is not None:
+        values["seed"] = seed
+    return TrainConfig.from_dict(values)
+
+
+def _read_settings(file: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        text = file.read_text(encoding="utf-8")
+        values = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:  # JSON, TOML and Unicode errors alike
+        raise ConfigError(f"{file} is not a TOML or JSON file of settings: {error}.") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file} must hold settings by name.")
+    return values
 
 
 def _splits(folders: list[Path], seed: int, *, spare: bool) -> tuple[LabelSet, LabelSet]:

@@ -20,19 +20,18 @@ import torch
 
 from napari_nucbudget.errors import OutputError, TrainingError
 from napari_nucbudget.io.files import write_atomically
+from napari_nucbudget.io.label_sets import content_hash
 from napari_nucbudget.learn.checkpoint import STATE_FILE, load_state, save_state
-from napari_nucbudget.learn.final import chosen_facts
 from napari_nucbudget.learn.leaks import refuse_leak
 from napari_nucbudget.learn.methods import METHODS
-from napari_nucbudget.learn.provenance import training_data
 from napari_nucbudget.models.bundle import CARD_FILE, Detector
 from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.models.device import autocast, choose_device, choose_precision
-from napari_nucbudget.types.card import ModelCard
+from napari_nucbudget.types.card import TrainingData
 from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.training import EpochReport, TrainConfig, TrainingRun
 
-__all__ = ["fit"]
+__all__ = ["fit", "training_data"]
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,6 @@ def fit(
     out: Path,
     name: str | None = None,
     parent: Detector | Classifier | None = None,
-    chosen: ModelCard | None = None,
     device: str = "auto",
     resume: bool = False,
 ) -> Generator[EpochReport, None, TrainingRun]:
@@ -71,9 +69,6 @@ def fit(
         The model's name, default the folder's.
     parent : Detector or Classifier, optional
         Start from its weights.
-    chosen : ModelCard, optional
-        Of the model whose settings these are and which was chosen by images that are now
-        trained on (`learn.final`): threshold or temperature are its own.
     device : str
     resume : bool
         Go on with the run in `out`.
@@ -195,8 +190,7 @@ def fit(
             f"Lower learning_rate (now {settings.learning_rate:g})."
         )
     final = method.finish(method.load(out, device=device))
-    facts = {"curve": _curve(reports)} | (chosen_facts(chosen) if chosen else {})
-    card = final.card.model_copy(update=facts)
+    card = final.card.model_copy(update={"curve": _curve(reports)})
     replace(final, card=card).save(out, overwrite=True)
     return TrainingRun(out, config, tuple(reports), stopped)
 
@@ -248,6 +242,27 @@ def _refuse_other_config(saved: dict[str, Any], config: TrainConfig) -> None:
             f"The run to resume had other settings: {', '.join(differ)}. "
             "Resume with its own config.json, or start a new run."
         )
+
+
+def training_data(labels: LabelSet) -> list[TrainingData]:
+    """What a card says about images: one entry per data set and split, with hashes."""
+    provenance = {p.name: p for p in labels.provenance}
+    entries = []
+    for key in sorted({(i.dataset, i.split) for i in labels}):
+        images = [i for i in labels if (i.dataset, i.split) == key]
+        source = next((p for p in provenance.values() if images[0].origin == p.name), None)
+        entries.append(
+            TrainingData(
+                name=key[0],
+                split=key[1],
+                images=len(images),
+                nuclei=sum(len(i.nuclei) for i in images),
+                sha256=content_hash(images),
+                licence=source.licence if source else "unknown",
+                cite=source.cite if source else "",
+            )
+        )
+    return entries
 
 
 def _card_facts(

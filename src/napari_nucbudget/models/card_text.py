@@ -40,7 +40,7 @@ def describe(card: ModelCard) -> str:
     if card.input.stain is not None:
         lines.append("  stain        every image is first given that of the training images")
     if card.threshold is not None:
-        lines.append(f"  threshold    {card.threshold:.2f}, {_validated('chosen', card)}")
+        lines.append(f"  threshold    {card.threshold:.2f}, chosen on validation")
     if card.min_distance_um is not None:
         lines.append(f"  distance     at least {card.min_distance_um:g} µm between nuclei")
     if card.classes:
@@ -65,10 +65,4 @@ def describe(card: ModelCard) -> str:
 def _calibration(card: ModelCard) -> str:
     if card.temperature is None:
         return "none: its probabilities are the network's own (temperature 1)"
-    return f"temperature {card.temperature:g}, {_validated('fitted', card)}"
-
-
-def _validated(done: str, card: ModelCard) -> str:
-    """How a figure was found, in words."""
-    of = f" with {card.chosen_by}" if card.chosen_by else ""
-    return f"{done} on validation{of}"
+    return f"temperature {card.temperature:g}, fitted on validation"

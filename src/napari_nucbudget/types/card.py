@@ -118,9 +118,6 @@ class ModelCard(_Frozen):
     licence: str = "unknown"
     citation: str = ""
     parent: str | None = None
-    chosen_by: str | None = None
-    """Model trained in the same way without the validation images, which chose settings and
-    threshold or temperature by them; None where this model was not trained on them."""
     created: str = ""
     software: dict[str, str] = Field(default_factory=dict)
     weights_sha256: str = ""
