@@ -8,7 +8,7 @@ import torch
 
 from napari_nucbudget.core.sampling import label_budget
 from napari_nucbudget.core.stain import to_optical_density, to_rgb
-from napari_nucbudget.errors import ConfigError, TrainingError
+from napari_nucbudget.errors import TrainingError
 from napari_nucbudget.infer.classify import evaluate_classifier, iter_classify
 from napari_nucbudget.learn.fit import fit
 from napari_nucbudget.learn.methods.gamma_ladder import GammaLadderMethod
@@ -255,24 +255,3 @@ def test_images_of_glass_give_no_reference(typed, nothing, config):
     )
     with pytest.raises(TrainingError, match="None of the 2 images holds stained tissue"):
         SupervisedMethod(replace(typed, images=images), nothing, replace(config, align_stain=True))
-
-
-def test_smoothed_labels_lie_between_the_label_and_all_classes_alike(typed, nothing, config):
-    losses = {}
-    for share in (0.0, 0.3):
-        settings = replace(config, label_smoothing=share, batch_norm=False)
-        method = SupervisedMethod(typed, nothing, settings)
-        batch = method.batch(np.random.default_rng(0))
-        network = method.network().eval()
-        losses[share] = method.loss(network, batch, torch.device("cpu"))["total"].item()
-    with torch.no_grad():
-        log_prob = network(method._tensor(batch[0], torch.device("cpu"))).log_softmax(1)
-    label = -log_prob[torch.arange(len(batch[1])), torch.from_numpy(batch[1])].mean().item()
-    alike = -log_prob.mean().item()
-    assert losses[0.0] == pytest.approx(label, rel=1e-5)
-    assert losses[0.3] == pytest.approx(0.7 * label + 0.3 * alike, rel=1e-5)
-
-
-def test_labels_cannot_be_smoothed_away():
-    with pytest.raises(ConfigError, match=r"label_smoothing must lie in \[0, 1\), got 1"):
-        TrainConfig(label_smoothing=1.0)

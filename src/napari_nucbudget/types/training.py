@@ -71,8 +71,6 @@ class TrainConfig:
     stain_jitter: float = 0.1
     """Relative spread of the amounts of haematoxylin and eosin."""
     brightness_jitter: float = 0.0
-    label_smoothing: float = 0.0
-    """Share of a label that is spread over all classes (types only; Szegedy et al. 2016)."""
     noise: float = 0.3
     """Standard deviation of the Γ-ladder's noise on input and layers."""
     denoising_weight: float = 1.0
@@ -117,8 +115,6 @@ class TrainConfig:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}.")
         if not 0 <= self.parent_share <= 1:
             raise ConfigError(f"parent_share must lie in [0, 1], got {self.parent_share}.")
-        if not 0 <= self.label_smoothing < 1:
-            raise ConfigError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}.")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema must lie in [0, 1), got {self.ema}.")
         for name in ("noise", "denoising_weight", "unlabelled_weight", "strong_jitter"):

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from napari_nucbudget.errors import TrainingError
 from napari_nucbudget.learn.methods.supervised import SupervisedMethod
@@ -126,7 +127,7 @@ class FineTuneMethod(SupervisedMethod):
                 self._features = self._cached(network, device)
             features = self._features[torch.from_numpy(rows).to(device)]
             logits = cast(Any, network).classify(features)
-            supervised = self._cross_entropy(logits, label, device)
+            supervised = F.cross_entropy(logits.float(), torch.from_numpy(label).to(device))
             return {"total": supervised, "supervised": supervised.detach()}
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):

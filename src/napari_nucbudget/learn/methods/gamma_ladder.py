@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from napari_nucbudget.errors import TrainingError
 from napari_nucbudget.learn.methods.supervised import SupervisedMethod
@@ -62,7 +64,7 @@ class GammaLadderMethod(SupervisedMethod):
         corrupted = network.encode(
             x, groups=groups, noise=config.noise, generator=generator, keep=keep
         )
-        supervised = self._cross_entropy(corrupted.logits[: len(pixels)], label, device)
+        supervised = _cross_entropy(corrupted.logits[: len(pixels)], label, device)
         if not self._denoises():
             return {"total": supervised, "supervised": supervised.detach()}
         clean = network.encode(u, groups=(len(u),), keep=keep)
@@ -83,3 +85,7 @@ class GammaLadderMethod(SupervisedMethod):
         """The weighted cost of the top layer, and the cost itself to report."""
         cost = network.denoising_cost(corrupted, clean, rows)
         return self.config.denoising_weight * cost, {"denoising": cost.detach()}
+
+
+def _cross_entropy(logits: Tensor, label: NDArray[np.int64], device: torch.device) -> Tensor:
+    return F.cross_entropy(logits.float(), torch.from_numpy(label).to(device))

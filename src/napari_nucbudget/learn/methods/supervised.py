@@ -159,15 +159,8 @@ class SupervisedMethod:
             logits = network.encode(x, groups=(len(x),)).logits
         else:
             logits = network(x)
-        supervised = self._cross_entropy(logits, label, device)
+        supervised = F.cross_entropy(logits.float(), torch.from_numpy(label).to(device))
         return {"total": supervised, "supervised": supervised.detach()}
-
-    def _cross_entropy(
-        self, logits: Tensor, label: NDArray[np.int64], device: torch.device
-    ) -> Tensor:
-        wanted = torch.from_numpy(label).to(device)
-        smoothing = self.config.label_smoothing
-        return F.cross_entropy(logits.float(), wanted, label_smoothing=smoothing)
 
     def bundle(self, network: torch.nn.Module) -> Classifier:
         """The network in training as a classifier, statistics estimated and folded."""
