@@ -159,7 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=512, help="of table 1's tile, pixels")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--sides", type=int, nargs="+", default=[1000, 4000, 10000])
+    parser.add_argument("--sides", type=int, nargs="+", default=[1000, 4000, 10000, 20000])
     given = parser.parse_args()
     torch.set_num_threads(1)
     plain = against_plain(given.side, given.rounds)

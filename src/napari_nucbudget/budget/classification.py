@@ -70,7 +70,7 @@ class ClassificationBench:
         return self.scored(split, spec.mpp, model.patch, spec.stain)
 
     def _scores(self, nuclei: NucleiToScore, model: Classifier) -> dict[str, Any]:
-        """``last`` as the recipe says; where that averages, also ``once``, as the paper does."""
+        """``last`` as the recipe says; where that averages, also ``once``."""
         scores = {"last": nuclei.score(model, average=self.recipe.average).to_dict()}
         if self.recipe.average:
             scores["once"] = nuclei.score(model, average=False).to_dict()
