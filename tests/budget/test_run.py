@@ -37,13 +37,27 @@ def test_every_cell_is_found_with_scores_on_all_test_nuclei(types_recipe, finish
 def test_a_run_tells_last_weights_from_those_chosen_on_validation(finished):
     _, cells = finished
     cell = cells["supervised", "9", 0]
-    assert set(cell["scores"]) == {"last", "validation"}
+    assert set(cell["scores"]) == {"last", "once", "validation"}
     curve = {c["step"]: c["validation_f1"] for c in cell["curve"]}
     assert set(curve) == {2, 4}
     assert curve[cell["best_step"]] == max(curve.values())
     assert cell["validation_labels"] == 25
     if cell["best_step"] == 4:
         assert cell["scores"]["last"] == cell["scores"]["validation"]
+
+
+def test_what_is_averaged_is_scored_at_one_look_too_and_else_not(
+    types_recipe, data, finished, tmp_path
+):
+    _, cells = finished
+    cell = cells["fine-tune", "9", 0]["scores"]
+    assert cell["once"] != cell["last"]  # 40 views and one
+    assert "once" in cells["zero-label", "0", 0]["scores"]
+    plain = types_recipe.model_copy(update={"average": False, "draws": 1, "budgets": ["9"]})
+    found = finished_cells(plain, result_of(run(plain, data, tmp_path)))
+    (scores,) = [c["scores"] for c in found if c["row"] == "fine-tune"]
+    assert set(scores) == {"last", "validation"}
+    assert scores["last"]["weighted_f1"] == cell["once"]["weighted_f1"]
 
 
 def test_budgets_are_counted_in_labels(finished):
@@ -119,7 +133,7 @@ def test_the_report_holds_table_figure_and_command(types_recipe, finished, tmp_p
     assert "| 9 | supervised | 2 |" in text
     assert "`small-parent` as it is" in text
     assert "missing" not in text
-    assert len(tidy_table(list(cells.values()))) == 4 + 2 * 6
+    assert len(tidy_table(list(cells.values()))) == 3 + 2 + 3 * 6
 
 
 def test_a_report_of_nothing_is_refused(types_recipe, tmp_path):

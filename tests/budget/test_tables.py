@@ -117,3 +117,17 @@ def test_names_are_escaped():
     assert "a < b & c" in {
         t.text for t in ET.fromstring(chart([panel], title="")).iter(f"{SVG}text")
     }
+
+
+def test_one_look_has_a_table_of_its_own_where_it_was_taken(types_recipe, text):
+    assert "looked at once\n" not in text
+    cells = [
+        {**c, "scores": {**c["scores"], "once": {"weighted_f1": c["seed"] / 10 + shift}}}
+        for row, shift in (("supervised", 0.5), ("fine-tune", 0.6))
+        for c in CELLS
+        if c["row"] == row and c["seed"] < 2
+    ]
+    both = classification_text(types_recipe, cells, total=4, split="test", command="go", figures={})
+    tail = both[both.index("## Each nucleus looked at once") :]
+    assert line(tail, "| 9 | supervised | 2 | 0.550")[4] == ""
+    assert line(tail, "| 9 | fine-tune | 2 | 0.650")[4] == "+0.100 (+0.100 to +0.100; 2 draws)"

@@ -42,7 +42,7 @@ class FcnFast(nn.Module):
 
     receptive_field = 119
     alignment = 8
-    tile = 2048
+    tile = 1024
 
     def __init__(self, config: FcnFastConfig | None = None) -> None:
         super().__init__()
