@@ -25,6 +25,7 @@ from napari_nucbudget.errors import (
     SlideGoneError,
 )
 from napari_nucbudget.infer import slide as module
+from napari_nucbudget.infer import slide_plan
 from napari_nucbudget.infer.classify import iter_classify
 from napari_nucbudget.infer.detect import detect
 from napari_nucbudget.infer.slide import SlideResult, SlideSettings, compute_here, iter_slide
@@ -182,6 +183,26 @@ def test_stopped_after_any_block_it_ends_with_the_same_bytes(
         compute(slide, dark, tmp_path / str(stop))
         table = (tmp_path / str(stop) / "nuclei.parquet").read_bytes()
         assert table == whole.table.path.read_bytes()
+
+
+def test_a_run_goes_on_with_the_tiles_that_it_began_with(
+    slide: Path, dark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another version of the detector would take smaller ones, in as much memory."""
+    monkeypatch.setattr(slide_plan, "TILES_BY_MEMORY", ((3.0, 1024), (1.0, 512)))
+    dark.network.tile = 2048
+    whole = compute(slide, dark, tmp_path / "whole")
+    steps = iter_slide(slide, dark, out=tmp_path / "out")
+    for _ in range(3):
+        next(steps)
+    steps.close()
+    dark.network.tile = 1024
+    with pytest.raises(
+        ConfigError, match="begun with tiles of 2048 pixels, which need more than 2"
+    ):
+        compute(slide, dark, tmp_path / "out", settings=SlideSettings(max_memory=2 * GIB))
+    again = compute(slide, dark, tmp_path / "out")
+    assert again.table.path.read_bytes() == whole.table.path.read_bytes()
 
 
 @pytest.mark.timeout(900)

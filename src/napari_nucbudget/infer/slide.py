@@ -227,13 +227,14 @@ def prepare(
         run = SlideRunFolder.begin(out, facts)
     else:
         run.check(slide, given)
-        if run.facts["tile"] > tile:
+        begun = int(run.facts["tile"])  # kept, so that all is the same as without the stop
+        if begun > tile_for_memory(settings.max_memory, wanted=max(begun, tile)):
             raise ConfigError(
-                f"{out} was begun with tiles of {run.facts['tile']} pixels, which need more than "
+                f"{out} was begun with tiles of {begun} pixels, which need more than "
                 f"{settings.max_memory / GIB:g} GiB. Allow as much memory as then "
                 "(--max-memory), or begin anew in another folder (--out)."
             )
-        tile = int(run.facts["tile"])  # so that every number is the same as without the stop
+        tile = begun
         kept = read_mask(out / TISSUE_FILE, source.shape)
         tissue = TissueMask(kept.mask, float(run.facts["tissue_step"]))
     blocks = plan_blocks(
