@@ -27,6 +27,8 @@ RUNTIMES = Registry(
         "eager": "napari_nucbudget.models.runtimes.eager:EAGER",
         "dft": "napari_nucbudget.models.runtimes.dft:DFT",
         "dft-bf16": "napari_nucbudget.models.runtimes.dft:DFT_BF16",
+        "fft": "napari_nucbudget.models.runtimes.fft:FFT",
+        "fft-bf16": "napari_nucbudget.models.runtimes.fft:FFT_BF16",
         "openvino": "napari_nucbudget.models.runtimes.openvino:OPENVINO",
         "openvino-dft": "napari_nucbudget.models.runtimes.openvino_dft:OPENVINO_DFT",
         "bfloat16": "napari_nucbudget.models.runtimes.bfloat16:BFLOAT16",

@@ -28,7 +28,7 @@ from napari_nucbudget.models.runtimes import Forward, Runtime
 from napari_nucbudget.models.runtimes.reduced import needs_float32
 from napari_nucbudget.nets.fcn_proximity import FcnProximity
 
-__all__ = ["DFT", "DFT_BF16", "DftForward", "not_table_1"]
+__all__ = ["DFT", "DFT_BF16", "DftForward", "Room", "not_table_1"]
 
 TILE = 44
 """Side of a tile; 34 of its rows and columns are free of wrap-around."""
@@ -65,7 +65,7 @@ class DftForward:
         self._dtype = dtype or self._own
         self._encode = encode or _encoder(network)
         self._decode = decode or self._hidden_layers
-        self._room = _Room(self._dtype)
+        self._room = Room(self._dtype)
         kernel = conv4.weight.detach().double().cpu()  # (O, C, 11, 11)
         self._out, self._in = kernel.shape[:2]
         self._reach = kernel.shape[-1] // 2
@@ -186,7 +186,7 @@ class DftForward:
         return torch.cat(rows)[:, None] + self._bias6
 
 
-class _Room(threading.local):
+class Room(threading.local):
     """Memory for intermediate values by name, each thread's own, kept from call to call.
 
     Fresh memory has to be cleared by the system, page by page, which takes as long as computing.

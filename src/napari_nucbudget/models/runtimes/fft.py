@@ -1,0 +1,268 @@
+"""Table 1 on a processor by fast Fourier transforms, in code made for it (extra ``fast``).
+
+As `dft`, but the transforms are fast ones and everything is done on vectors of sixteen channels
+that stay in registers and in the nearest cache: LLVM compiles `fft_kernels` for the processor at
+hand. All layers are computed so. In float32 it is exact up to rounding; in bfloat16, on processors
+that multiply pairs of it, the three first layers but one, the product in the frequency domain and
+the last hidden layer take half the time, while transforms, means and sums stay in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from napari_nucbudget.models.runtimes import Forward, Runtime
+from napari_nucbudget.models.runtimes.dft import Room, not_table_1
+from napari_nucbudget.models.runtimes.fft_kernels import (
+    HALF,
+    PIXELS,
+    PLANES,
+    SIDE,
+    TAPS,
+    TOGETHER,
+    VALID,
+    WIDTHS,
+    kernels,
+)
+from napari_nucbudget.models.runtimes.lanes import LANES, absent, has_bfloat16
+from napari_nucbudget.models.runtimes.reduced import needs_float32
+from napari_nucbudget.nets.fcn_proximity import FcnProximity
+
+__all__ = ["FFT", "FFT_BF16", "FftForward"]
+
+ROWS = 8
+"""Rows that a layer is computed for before the next one, few enough for the cache."""
+DELAY = 7
+"""Rows by which the third layer lags behind the first: each layer and pool needs some below."""
+BLOCKS = 2
+"""Times `TOGETHER` tiles that share one spectrum of the layer."""
+REACH = TAPS // 2
+COMPLEX = 2 * LANES
+
+
+class FftForward:
+    """Forward pass of `FcnProximity` without batch norms; reads the weights once, when made."""
+
+    def __init__(self, network: FcnProximity, *, reduced: bool = False) -> None:
+        self._kernels = kernels(reduced=reduced)
+        self._reduced = reduced
+        self._threads = torch.get_num_threads()
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="fft")
+        self._room = Room(torch.float32)
+
+        self._convolutions = [
+            (_taps_inside(conv.weight, reduced=reduced and conv.in_channels > 3), _own(conv.bias))
+            for conv in (network.conv1, network.conv2, network.conv3)
+        ]
+        kernel = network.conv4.weight.detach().double().cpu()  # (O, C, dy, dx)
+        turn = 2 * math.pi / SIDE
+        angle = turn * torch.outer(torch.arange(HALF).double(), torch.arange(TAPS).double())
+        phase = torch.polar(torch.full_like(angle, 0.5 / SIDE**2), angle)  # (kx, dx)
+        along_x = torch.einsum("ocyx,kx->kyco", kernel.to(phase.dtype), phase)
+        planes = torch.view_as_real(along_x).unflatten(3, (PLANES, LANES))  # (kx, y, C, p, 16, 2)
+        self._spectrum = _own(planes.permute(3, 0, 1, 2, 5, 4))
+        self._sums = _own(kernel.sum((2, 3)).t() / (2 * SIDE**2))  # (C, O)
+        self._bias4 = _own(network.conv4.bias)
+
+        hidden = network.conv5.weight.detach().flatten(1).t()  # (I, O)
+        if reduced:
+            hidden = hidden.bfloat16().unflatten(0, (-1, 2)).permute(0, 2, 1)  # (I / 2, O, 2)
+        self._weight5 = hidden.unflatten(1, (-1, COMPLEX)).transpose(0, 1).contiguous()
+        self._bias5 = _own(network.conv5.bias)
+        self._weight6 = _own(network.conv6.weight)
+        self._bias6 = _own(network.conv6.bias)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(1, 3, h, w) to (1, 1, h, w)."""
+        height, width = x.shape[-2:]
+        down, across = -(-height // VALID), -(-width // VALID)
+        features = self._room("features", down * VALID + TAPS - 1, across * VALID + TAPS - 1, LANES)
+        for border in (
+            features[:REACH],
+            features[REACH + height :],
+            features[:, :REACH],
+            features[:, REACH + width :],
+        ):
+            border.zero_()
+        self._encode(x, features)
+
+        corners = [
+            (row * VALID * features.stride(0) + column * VALID * LANES) * features.itemsize
+            for row in range(down)
+            for column in range(across)
+        ]
+        out = torch.empty(len(corners), VALID, VALID)
+        many = TOGETHER * (BLOCKS if len(corners) > TOGETHER else 1)
+        starts = range(0, len(corners), many)
+        self._each(partial(self._tiles, features, corners, out, many), starts)
+        rows = out.view(down, across, VALID, VALID).transpose(1, 2)
+        joined = rows.reshape(down * VALID, across * VALID)[:height, :width]
+        return joined[None, None] + self._bias6
+
+    def _each(self, task: Callable[[Any], None], parts: Iterable[Any]) -> None:
+        """The task for every part, on as many threads as torch computes on."""
+        task = torch.inference_mode()(task)  # which is each thread's own
+        if self._threads == 1:
+            for part in parts:
+                task(part)
+        else:
+            list(self._pool.map(task, parts))
+
+    def _encode(self, x: Tensor, features: Tensor) -> None:
+        """(1, 3, h, w) to the three first layers inside the border of `features`."""
+        height, width = x.shape[-2:]
+        wide = _up(width, WIDTHS[7])
+        image = self._room("image", height + DELAY + 2 * ROWS, wide + 6, 3)
+        image.zero_()
+        image[3 : 3 + height, 3 : 3 + width] = x[0].permute(1, 2, 0)
+        share = -(-height // self._threads)
+        spans = [(start, min(start + share, height)) for start in range(0, height, share)]
+        self._each(partial(self._rows, image, features, height, width), spans)
+
+    def _rows(
+        self, image: Tensor, features: Tensor, height: int, width: int, span: tuple[int, int]
+    ) -> None:
+        """Rows `span` of the three first layers, a few at a time from the first to the last."""
+        run, room = self._kernels, self._room
+        first, last = max(0, span[0] - DELAY), span[1]
+        word = LANES // 2 if self._reduced else LANES
+        widths = [_up(width, WIDTHS[7]), *[_up(width, WIDTHS[5])] * 2]
+        # What a layer gives has a column of zeros before it and one after; rows of the last turn
+        # stay above.
+        layers = [room(f"layer {n}", 2 + ROWS, wide + 2, LANES) for n, wide in enumerate(widths)]
+        pooled = [room(f"pooled {n}", 4 + ROWS, widths[1] + 4, word) for n in range(2)]
+        for values in (*layers, *pooled):
+            values.zero_()
+
+        def convolve(n: int, source: Tensor, row: int) -> None:
+            weights, bias = self._convolutions[n]
+            taps = 5 if n else 7
+            to = layers[n][2:, 1:]
+            run[f"convolve{taps}"](
+                source.data_ptr(), weights.data_ptr(), bias.data_ptr(), to.data_ptr(),
+                ROWS, widths[n] // WIDTHS[taps], width, source.stride(0), to.stride(0),
+            )  # fmt: skip
+            _clear_outside(to, row, height)
+
+        def pool(n: int, to: Tensor, rows: slice) -> None:
+            source = layers[n][rows.start :]
+            run["pool_halves" if self._reduced and n < 2 else "pool"](
+                source.data_ptr(), to.data_ptr(),
+                rows.stop - rows.start, width, source.stride(0), to.stride(0),
+            )  # fmt: skip
+
+        for row in range(first, last + DELAY, ROWS):
+            convolve(0, image[row:], row)
+            pool(0, pooled[0][4:, 2:], slice(0, ROWS))
+            _clear_outside(pooled[0][4:], row - 1, height)
+            convolve(1, pooled[0], row - 3)
+            pool(1, pooled[1][4:, 2:], slice(0, ROWS))
+            _clear_outside(pooled[1][4:], row - 4, height)
+            convolve(2, pooled[1], row - 6)
+            top = row - DELAY
+            wanted = slice(max(span[0] - top, 0), min(last - top, ROWS))
+            if wanted.start < wanted.stop:
+                pool(2, features[REACH + top + wanted.start :, REACH:], wanted)
+            for values in layers:
+                values[:2] = values[ROWS:]
+            for values in pooled:
+                values[:4] = values[ROWS:].clone() if ROWS < 4 else values[ROWS:]
+
+    def _tiles(
+        self, features: Tensor, corners: list[int], out: Tensor, many: int, start: int
+    ) -> None:
+        """What follows the three first layers, for as many tiles from `start` on."""
+        run, room = self._kernels, self._room
+        some = corners[start : start + many]
+        spectrum = room("spectrum", HALF * SIDE, many, COMPLEX)
+        scratch = room("scratch", SIDE, HALF, COMPLEX)
+        sums = room("sums", many, HALF, LANES)
+        for tile, corner in enumerate(some):
+            run["forward"](
+                features.data_ptr() + corner, scratch.data_ptr(),
+                spectrum[0, tile].data_ptr(), sums[tile].data_ptr(),
+                features.stride(0), many * COMPLEX,
+            )  # fmt: skip
+        bias = torch.addmm(self._bias4, sums[:, 0], self._sums)
+        own = room("own", SIDE + 1, LANES + 1, COMPLEX)
+        products = room("products", many, SIDE, COMPLEX)
+        columns = room("columns", many, VALID, HALF, COMPLEX)
+        values = room("values", many * VALID**2, PLANES, LANES // 2 if self._reduced else LANES)
+        for plane in range(PLANES):
+            run["layer"](
+                spectrum.data_ptr(), self._spectrum[plane].data_ptr(), own.data_ptr(),
+                products.data_ptr(), columns.data_ptr(), many // TOGETHER,
+            )  # fmt: skip
+            run["backward"](
+                columns.data_ptr(), bias[:, plane * LANES :].data_ptr(),
+                values[:, plane].data_ptr(), len(some),
+            )  # fmt: skip
+        blocks = -(-len(some) * VALID**2 // PIXELS)
+        found = room("found", blocks * PIXELS)
+        run["head"](
+            values.data_ptr(), self._weight5.data_ptr(), self._bias5.data_ptr(),
+            self._weight6.data_ptr(), found.data_ptr(), blocks,
+        )  # fmt: skip
+        part = out[start : start + many]
+        part.view(-1)[:] = found[: part.numel()]
+
+
+def _up(number: int, step: int) -> int:
+    return -(-number // step) * step
+
+
+def _own(values: Tensor | None) -> Tensor:
+    assert values is not None
+    return values.detach().float().cpu().contiguous().clone()
+
+
+def _taps_inside(weight: Tensor, *, reduced: bool) -> Tensor:
+    """(O, C, dy, dx) as (dy, C, dx, O), or with pairs of channels (dy, C / 2, dx, O, 2)."""
+    inside = weight.detach().cpu().permute(2, 1, 3, 0)
+    if not reduced:
+        return inside.float().contiguous()
+    return inside.bfloat16().unflatten(1, (-1, 2)).permute(0, 1, 3, 4, 2).contiguous()
+
+
+def _clear_outside(rows: Tensor, first: int, height: int) -> None:
+    """Zeros where there is no image; the first of `rows` is row `first` of it."""
+    if first < 0:
+        rows[:-first].zero_()
+    if first + ROWS > height:
+        rows[max(height - first, 0) : ROWS].zero_()
+
+
+def _prepare(network: Any, device: torch.device, dtype: torch.dtype | None) -> Forward:
+    return FftForward(network)
+
+
+def _prepare_reduced(network: Any, device: torch.device, dtype: torch.dtype | None) -> Forward:
+    return FftForward(network, reduced=True)
+
+
+def _missing_reduced() -> str | None:
+    reason = absent()
+    if reason is None and not has_bfloat16():
+        reason = "this processor does not multiply bfloat16 (AVX-512 BF16); use the runtime fft"
+    return reason
+
+
+def _refuses(network: torch.nn.Module) -> str | None:
+    return not_table_1(network) or needs_float32(network)
+
+
+FFT = Runtime(exact=True, devices=("cpu",), prepare=_prepare, missing=absent, refuses=_refuses)
+FFT_BF16 = Runtime(
+    exact=False,
+    devices=("cpu",),
+    prepare=_prepare_reduced,
+    missing=_missing_reduced,
+    refuses=_refuses,
+)

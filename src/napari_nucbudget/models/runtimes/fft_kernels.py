@@ -1,0 +1,340 @@
+"""What `fft` computes in, for LLVM: table 1 on vectors of sixteen channels.
+
+Maps are (rows, columns, channels) in float32; in the kernels that end in ``_bf16`` what is
+multiplied is bfloat16, two channels to a word, and sums are float32. No kernel looks beyond
+what it is given: who calls it provides borders of zeros. A transform is one of 48 x 48 pixels, of
+which 38 x 38 results are free of wrap-around; of its columns of frequencies 25 are kept, since
+pixels are real. Complex vectors are sixteen real parts, then sixteen imaginary ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from napari_nucbudget.models.runtimes.fourier import Complex, fourier, inverse_fourier
+from napari_nucbudget.models.runtimes.lanes import LANES, ZERO, Code, compiled
+
+__all__ = [
+    "HALF",
+    "PIXELS",
+    "PLANES",
+    "SIDE",
+    "TAPS",
+    "TOGETHER",
+    "VALID",
+    "WIDTHS",
+    "kernels",
+]
+
+SIDE = 48
+"""Of a transform's tile."""
+TAPS = 11
+VALID = SIDE - TAPS + 1
+HALF = SIDE // 2 + 1
+TOGETHER = 12
+"""Tiles whose products are in registers at once."""
+PLANES = 8
+"""Vectors of the 128 channels after the 11 x 11 layer."""
+WIDTHS = {7: 20, 5: 24}
+"""Pixels of a row that a convolution has in registers at once, by its taps."""
+PIXELS = 12
+"""Pixels that the last layers have in registers at once."""
+_COMPLEX = 2 * LANES
+_GAP = LANES * _COMPLEX + _COMPLEX
+"""Between two frequencies of a layer's spectrum: no power of two, which the cache dislikes."""
+
+
+def _convolution(taps: int, channels: int, *, reduced: bool) -> Code:
+    """One layer and its ReLU: rows of blocks of pixels; what lies right of `width` is zero after.
+
+    Weights are (row, channel, column, output).
+    """
+    suffix = "_bf16" if reduced else ""
+    code = Code(
+        f"convolve{taps}{suffix}",
+        pointers=("x", "weights", "bias", "y"),
+        sizes=("rows", "blocks", "width", "x_row", "y_row"),
+    )
+    many = WIDTHS[taps]
+    words = channels // 2 if reduced else channels
+    with code.loop("%rows") as row:
+        x, y = code.at("%x", row, "%x_row"), code.at("%y", row, "%y_row")
+        with code.loop("%blocks") as block:
+            here = code.at(x, block, many * words)
+            bias = code.load("%bias")
+            sums = [code.variable(bias) for _ in range(many)]
+            with code.loop(taps) as dy:
+                line = code.at(here, dy, "%x_row")
+                of_row = code.at("%weights", dy, words * taps * LANES)
+                with code.loop(words) as channel:
+                    place = code.at(line, channel)
+                    of_channel = code.at(of_row, channel, taps * LANES)
+                    weights = [code.load(code.at(of_channel, dx * LANES)) for dx in range(taps)]
+                    values = [code.load(one) for one in sums]
+                    for pixel in range(many + taps - 1):
+                        number = code.load_each(code.at(place, pixel * words))
+                        for dx in range(taps):
+                            if 0 <= (at := pixel - dx) < many:
+                                multiply = code.pair_product if reduced else code.multiply_add
+                                values[at] = multiply(number, weights[dx], values[at])
+                    for one, value in zip(sums, values, strict=True):
+                        code.store(value, one)
+            there = code.at(y, block, many * LANES)
+            for pixel, one in enumerate(sums):
+                code.store(code.larger(code.load(one)), code.at(there, pixel * LANES))
+        code.store(ZERO, code.at(y, "%width", LANES))
+    return code
+
+
+def _pool(*, reduced: bool) -> Code:
+    """3 x 3 maxima of numbers that are not negative; `x` is one row up and one column left."""
+    code = Code(
+        "pool_halves" if reduced else "pool",
+        pointers=("x", "y"),
+        sizes=("rows", "width", "x_row", "y_row"),
+    )
+    with code.loop("%rows") as row:
+        x, y = code.at("%x", row, "%x_row"), code.at("%y", row, "%y_row")
+        below = code.at(x, "%x_row")
+        lines = [x, below, code.at(below, "%x_row")]
+        with code.loop("%width") as column:
+            largest = ZERO
+            for line in lines:
+                here = code.at(line, column, LANES)
+                for dx in range(3):
+                    largest = code.larger(code.load(code.at(here, dx * LANES)), largest)
+            if reduced:
+                code.store_halves(largest, code.at(y, column, LANES // 2))
+            else:
+                code.store(largest, code.at(y, column, LANES))
+    return code
+
+
+def _forward(*, reduced: bool) -> Code:
+    """Twice the spectrum of a tile (kx, ky), with zero for the mean.
+
+    Twice the sum of all pixels is the first vector of `sums`, which holds HALF of them. In
+    `spectrum`, `gap` numbers lie between two frequencies; `room` holds SIDE x HALF complex vectors.
+    Reduced, a frequency is sixteen words (re, im), then sixteen (im, -re).
+    """
+    code = Code(
+        "forward_bf16" if reduced else "forward",
+        pointers=("x", "room", "spectrum", "sums"),
+        sizes=("x_row", "gap"),
+    )
+    with code.loop(SIDE // 2) as pair:  # two rows at once, as one complex row
+        upper = code.at("%x", pair, 2, "%x_row")
+        lower = code.at(upper, "%x_row")
+        z = fourier(
+            code,
+            [
+                (code.load(code.at(upper, i * LANES)), code.load(code.at(lower, i * LANES)))
+                for i in range(SIDE)
+            ],
+        )
+        room = code.at("%room", pair, 2 * HALF * _COMPLEX)
+        for k in range(HALF):
+            (re, im), (mirror_re, mirror_im) = z[k], z[-k % SIDE]
+            first = code.add(re, mirror_re), code.subtract(im, mirror_im)
+            second = code.add(im, mirror_im), code.subtract(mirror_re, re)
+            _store(code, first, code.at(room, k * _COMPLEX))
+            _store(code, second, code.at(room, (HALF + k) * _COMPLEX))
+    with code.loop(HALF) as kx:
+        room = code.at("%room", kx, _COMPLEX)
+        rows = [_load(code, code.at(room, row * HALF * _COMPLEX)) for row in range(SIDE)]
+        place = code.at("%spectrum", kx, SIDE, "%gap")
+        column = fourier(code, rows)
+        code.store(column[0][0], code.at("%sums", kx, LANES))
+        for ky, (re, im) in enumerate(column):
+            here = code.at(place, ky, "%gap")
+            if reduced:
+                code.store(code.pair(re, im), here)
+                code.store(code.pair(im, re, minus=True), code.at(here, LANES))
+            else:
+                _store(code, (re, im), here)
+    _store(code, (ZERO, ZERO), "%spectrum")
+    return code
+
+
+def _layer(*, reduced: bool) -> Code:
+    """The product of tiles' spectra with one of the layer, and the transform back along y.
+
+    There are `blocks` times TOGETHER tiles. `weights` is the layer's spectrum along x only: (kx, dy, channel) complex vectors of outputs.
+    `spectrum` is (kx, ky, tile) of `_forward`, `columns` (tile, y, kx) complex vectors; `own` holds
+    SIDE times `_GAP` numbers, and `products` (tile, ky) complex vectors.
+    """
+    code = Code(
+        "layer_bf16" if reduced else "layer",
+        pointers=("spectrum", "weights", "own", "products", "columns"),
+        sizes=("blocks",),
+    )
+    multiply = _product_reduced if reduced else _product
+    with code.loop(HALF) as kx:
+        with code.loop(LANES) as channel:
+            place = code.at(code.at("%weights", kx, TAPS * LANES * _COMPLEX), channel, _COMPLEX)
+            taps = [_load(code, code.at(place, dy * LANES * _COMPLEX)) for dy in range(TAPS)]
+            taps += [(ZERO, ZERO)] * (SIDE - TAPS)
+            own = code.at("%own", channel, LANES if reduced else _COMPLEX)
+            for ky, (re, im) in enumerate(inverse_fourier(code, taps)):
+                here = code.at(own, ky * _GAP)
+                if reduced:
+                    code.store(code.pair(re, im, minus=True), here)
+                else:
+                    _store(code, (re, im), here)
+        of_column = code.at("%spectrum", kx, SIDE * TOGETHER * _COMPLEX, "%blocks")
+        with code.loop(SIDE) as ky:
+            own = code.at("%own", ky, _GAP)
+            of_frequency = code.at(of_column, ky, TOGETHER * _COMPLEX, "%blocks")
+            with code.loop("%blocks") as block:
+                products = multiply(code, code.at(of_frequency, block, TOGETHER * _COMPLEX), own)
+                there = code.at("%products", block, TOGETHER * SIDE * _COMPLEX)
+                there = code.at(there, ky, _COMPLEX)
+                for tile, product in enumerate(products):
+                    _store(code, product, code.at(there, tile * SIDE * _COMPLEX))
+        with code.loop("%blocks") as block, code.loop(TOGETHER) as tile:
+            place = code.at("%products", block, TOGETHER * SIDE * _COMPLEX)
+            place = code.at(place, tile, SIDE * _COMPLEX)
+            column = [_load(code, code.at(place, k * _COMPLEX)) for k in range(SIDE)]
+            there = code.at("%columns", block, TOGETHER * VALID * HALF * _COMPLEX)
+            there = code.at(code.at(there, tile, VALID * HALF * _COMPLEX), kx, _COMPLEX)
+            for y, value in enumerate(inverse_fourier(code, column)[:VALID]):
+                _store(code, value, code.at(there, y * HALF * _COMPLEX))
+    return code
+
+
+def _product(code: Code, spectrum: str, weights: str) -> list[Complex]:
+    sums: list[Complex] = [(ZERO, ZERO)] * TOGETHER
+    for channel in range(LANES):
+        wr, wi = _load(code, code.at(weights, channel * _COMPLEX))
+        minus_wi = code.negative(wi)
+        for tile in range(TOGETHER):
+            re = code.load_each(code.at(spectrum, tile * _COMPLEX + channel))
+            im = code.load_each(code.at(spectrum, tile * _COMPLEX + LANES + channel))
+            real, imaginary = sums[tile]
+            real = code.multiply_add(re, wr, real)
+            imaginary = code.multiply_add(re, wi, imaginary)
+            real = code.multiply_add(im, minus_wi, real)
+            sums[tile] = real, code.multiply_add(im, wr, imaginary)
+    return sums
+
+
+def _product_reduced(code: Code, spectrum: str, weights: str) -> list[Complex]:
+    sums: list[Complex] = [(ZERO, ZERO)] * TOGETHER
+    for channel in range(LANES):
+        w = code.load(code.at(weights, channel * LANES))  # (re, -im)
+        for tile in range(TOGETHER):
+            for_real = code.load_each(code.at(spectrum, tile * _COMPLEX + channel))
+            for_imaginary = code.load_each(code.at(spectrum, tile * _COMPLEX + LANES + channel))
+            real, imaginary = sums[tile]
+            sums[tile] = (
+                code.pair_product(for_real, w, real),
+                code.pair_product(for_imaginary, w, imaginary),
+            )
+    return sums
+
+
+def _backward(*, reduced: bool) -> Code:
+    """The transform back along x, the bias and the ReLU, for one vector of the outputs.
+
+    `bias` is (tile, 128), as is every pixel of `values` (tile, y, x); both begin at that vector.
+    """
+    code = Code(
+        "backward_bf16" if reduced else "backward",
+        pointers=("columns", "bias", "values"),
+        sizes=("tiles",),
+    )
+    step = PLANES * LANES // 2 if reduced else PLANES * LANES
+    with code.loop("%tiles") as tile:
+        bias = code.load(code.at("%bias", tile, PLANES * LANES))
+        with code.loop(VALID // 2) as pair:  # two rows at once, as one complex row
+            place = code.at("%columns", tile, VALID * HALF * _COMPLEX)
+            place = code.at(place, pair, 2 * HALF * _COMPLEX)
+            z: list[Complex] = [(ZERO, ZERO)] * SIDE
+            for k in range(HALF):
+                re, im = _load(code, code.at(place, k * _COMPLEX))
+                next_re, next_im = _load(code, code.at(place, (HALF + k) * _COMPLEX))
+                if k == 0:
+                    z[k] = code.add(re, bias), code.add(next_re, bias)
+                elif 2 * k == SIDE:
+                    z[k] = re, next_re
+                else:
+                    z[k] = code.subtract(re, next_im), code.add(im, next_re)
+                    z[SIDE - k] = code.add(re, next_im), code.subtract(next_re, im)
+            there = code.at(code.at("%values", tile, VALID * VALID * step), pair, 2 * VALID * step)
+            for x, both in enumerate(inverse_fourier(code, z)[:VALID]):
+                for row, value in enumerate(both):
+                    positive, here = code.larger(value), code.at(there, (row * VALID + x) * step)
+                    (code.store_halves if reduced else code.store)(positive, here)
+    return code
+
+
+def _head(*, reduced: bool) -> Code:
+    """The two 1 x 1 layers on blocks of PIXELS pixels of `_backward`.
+
+    `weights` is (two planes of outputs, channel, 32), `last` the weights of the last layer.
+    """
+    code = Code(
+        "head_bf16" if reduced else "head",
+        pointers=("values", "weights", "bias", "last", "out"),
+        sizes=("blocks",),
+    )
+    words = PLANES * LANES // 2 if reduced else PLANES * LANES
+    with code.loop("%blocks") as block:
+        here = code.at("%values", block, PIXELS * words)
+        totals = [code.variable(ZERO) for _ in range(PIXELS)]
+        with code.loop(PLANES // 2) as planes:
+            biases = code.at("%bias", planes, 2 * LANES)
+            of_planes = code.at("%weights", planes, words * 2 * LANES)
+            sums = [
+                [code.variable(code.load(code.at(biases, plane * LANES))) for plane in range(2)]
+                for _ in range(PIXELS)
+            ]
+            with code.loop(words) as channel:
+                place = code.at(of_planes, channel, 2 * LANES)
+                weights = [code.load(code.at(place, plane * LANES)) for plane in range(2)]
+                at_channel = code.at(here, channel)
+                for pixel in range(PIXELS):
+                    number = code.load_each(code.at(at_channel, pixel * words))
+                    for plane in range(2):
+                        one = sums[pixel][plane]
+                        if reduced:
+                            value = code.pair_product(number, weights[plane], code.load(one))
+                        else:
+                            value = code.multiply_add(number, weights[plane], code.load(one))
+                        code.store(value, one)
+            lasts = code.at("%last", planes, 2 * LANES)
+            for plane in range(2):
+                last = code.load(code.at(lasts, plane * LANES))
+                for pixel in range(PIXELS):
+                    positive = code.larger(code.load(sums[pixel][plane]))
+                    total = code.multiply_add(positive, last, code.load(totals[pixel]))
+                    code.store(total, totals[pixel])
+        for pixel in range(PIXELS):
+            code.store_sum(code.load(totals[pixel]), code.at(code.at("%out", block, PIXELS), pixel))
+    return code
+
+
+def _load(code: Code, place: str) -> Complex:
+    return code.load(place), code.load(code.at(place, LANES))
+
+
+def _store(code: Code, value: Complex, place: str) -> None:
+    code.store(value[0], place)
+    code.store(value[1], code.at(place, LANES))
+
+
+@cache
+def kernels(*, reduced: bool) -> dict[str, Callable[..., None]]:
+    """All of them by name, without the suffix; compiled once in a process."""
+    codes = [
+        _convolution(7, 3, reduced=False),
+        _convolution(5, LANES, reduced=reduced),
+        _pool(reduced=False),
+        *([_pool(reduced=True)] if reduced else []),
+        _forward(reduced=reduced),
+        _layer(reduced=reduced),
+        _backward(reduced=reduced),
+        _head(reduced=reduced),
+    ]
+    return {name.removesuffix("_bf16"): code for name, code in compiled(codes).items()}
