@@ -37,11 +37,11 @@ from napari_nucbudget.nets.fcn_proximity import FcnProximity
 
 __all__ = ["FFT", "FFT_BF16", "FftForward"]
 
-ROWS = 8
+ROWS = 16
 """Rows that a layer is computed for before the next one, few enough for the cache."""
 DELAY = 7
 """Rows by which the third layer lags behind the first: each layer and pool needs some below."""
-BLOCKS = 2
+BLOCKS = 1
 """Times `TOGETHER` tiles that share one spectrum of the layer."""
 REACH = TAPS // 2
 COMPLEX = 2 * LANES
@@ -93,15 +93,9 @@ class FftForward:
             border.zero_()
         self._encode(x, features)
 
-        corners = [
-            (row * VALID * features.stride(0) + column * VALID * LANES) * features.itemsize
-            for row in range(down)
-            for column in range(across)
-        ]
-        out = torch.empty(len(corners), VALID, VALID)
-        many = TOGETHER * (BLOCKS if len(corners) > TOGETHER else 1)
-        starts = range(0, len(corners), many)
-        self._each(partial(self._tiles, features, corners, out, many), starts)
+        out = torch.empty(down * across, VALID, VALID)
+        starts = range(0, len(out), TOGETHER)
+        self._each(partial(self._tiles, features, across, out), starts)
         rows = out.view(down, across, VALID, VALID).transpose(1, 2)
         joined = rows.reshape(down * VALID, across * VALID)[:height, :width]
         return joined[None, None] + self._bias6
@@ -175,43 +169,48 @@ class FftForward:
             for values in pooled:
                 values[:4] = values[ROWS:].clone() if ROWS < 4 else values[ROWS:]
 
-    def _tiles(
-        self, features: Tensor, corners: list[int], out: Tensor, many: int, start: int
-    ) -> None:
-        """What follows the three first layers, for as many tiles from `start` on."""
+    def _tiles(self, features: Tensor, across: int, out: Tensor, start: int) -> None:
+        """What follows the three first layers, for TOGETHER tiles from `start` on."""
         run, room = self._kernels, self._room
-        some = corners[start : start + many]
-        spectrum = room("spectrum", HALF * SIDE, many, COMPLEX)
+        stop = min(start + TOGETHER, len(out))
+        number = LANES if self._reduced else COMPLEX
+        spectrum = room("spectrum", HALF * SIDE, TOGETHER, number)
         scratch = room("scratch", SIDE, HALF, COMPLEX)
-        sums = room("sums", many, HALF, LANES)
-        for tile, corner in enumerate(some):
+        sums = room("sums", TOGETHER, HALF, LANES)
+        first = start
+        while first < stop:  # tiles of one row of them at once
+            row, column = divmod(first, across)
+            last = min(stop, (row + 1) * across)
+            corner = features[row * VALID :, column * VALID :]
             run["forward"](
-                features.data_ptr() + corner, scratch.data_ptr(),
-                spectrum[0, tile].data_ptr(), sums[tile].data_ptr(),
-                features.stride(0), many * COMPLEX,
+                corner.data_ptr(), scratch.data_ptr(),
+                spectrum[0, first - start].data_ptr(), sums[first - start].data_ptr(),
+                features.stride(0), TOGETHER * number, last - first,
             )  # fmt: skip
+            first = last
         bias = torch.addmm(self._bias4, sums[:, 0], self._sums)
         own = room("own", SIDE + 1, LANES + 1, COMPLEX)
-        products = room("products", many, SIDE, COMPLEX)
-        columns = room("columns", many, VALID, HALF, COMPLEX)
-        values = room("values", many * VALID**2, PLANES, LANES // 2 if self._reduced else LANES)
+        products = room("products", TOGETHER, SIDE, COMPLEX)
+        columns = room("columns", TOGETHER, VALID, HALF, COMPLEX)
+        word = LANES // 2 if self._reduced else LANES
+        values = room("values", TOGETHER * VALID**2, PLANES, word)
         for plane in range(PLANES):
             run["layer"](
                 spectrum.data_ptr(), self._spectrum[plane].data_ptr(), own.data_ptr(),
-                products.data_ptr(), columns.data_ptr(), many // TOGETHER,
+                products.data_ptr(), columns.data_ptr(), 1,
             )  # fmt: skip
             run["backward"](
                 columns.data_ptr(), bias[:, plane * LANES :].data_ptr(),
-                values[:, plane].data_ptr(), len(some),
+                values[:, plane].data_ptr(), stop - start,
             )  # fmt: skip
-        blocks = -(-len(some) * VALID**2 // PIXELS)
+        numbers = (stop - start) * VALID**2
+        blocks = -(-numbers // PIXELS)
         found = room("found", blocks * PIXELS)
         run["head"](
             values.data_ptr(), self._weight5.data_ptr(), self._bias5.data_ptr(),
             self._weight6.data_ptr(), found.data_ptr(), blocks,
         )  # fmt: skip
-        part = out[start : start + many]
-        part.view(-1)[:] = found[: part.numel()]
+        out[start:stop].view(-1)[:] = found[:numbers]
 
 
 def _up(number: int, step: int) -> int:

@@ -112,48 +112,53 @@ def _pool(*, reduced: bool) -> Code:
 
 
 def _forward(*, reduced: bool) -> Code:
-    """Twice the spectrum of a tile (kx, ky), with zero for the mean.
+    """Twice the spectrum (kx, ky) of `tiles` tiles side by side, with zero for the mean.
 
-    Twice the sum of all pixels is the first vector of `sums`, which holds HALF of them. In
-    `spectrum`, `gap` numbers lie between two frequencies; `room` holds SIDE x HALF complex vectors.
-    Reduced, a frequency is sixteen words (re, im), then sixteen (im, -re).
+    Twice the sum of all pixels is the first vector of `sums` (tile, HALF). In `spectrum`, `gap`
+    numbers lie between two frequencies of a tile; `room` holds SIDE x HALF complex vectors. Reduced, a
+    frequency is sixteen words (re, im).
     """
     code = Code(
         "forward_bf16" if reduced else "forward",
         pointers=("x", "room", "spectrum", "sums"),
-        sizes=("x_row", "gap"),
+        sizes=("x_row", "gap", "tiles"),
     )
-    with code.loop(SIDE // 2) as pair:  # two rows at once, as one complex row
-        upper = code.at("%x", pair, 2, "%x_row")
-        lower = code.at(upper, "%x_row")
-        z = fourier(
-            code,
-            [
-                (code.load(code.at(upper, i * LANES)), code.load(code.at(lower, i * LANES)))
-                for i in range(SIDE)
-            ],
-        )
-        room = code.at("%room", pair, 2 * HALF * _COMPLEX)
-        for k in range(HALF):
-            (re, im), (mirror_re, mirror_im) = z[k], z[-k % SIDE]
-            first = code.add(re, mirror_re), code.subtract(im, mirror_im)
-            second = code.add(im, mirror_im), code.subtract(mirror_re, re)
-            _store(code, first, code.at(room, k * _COMPLEX))
-            _store(code, second, code.at(room, (HALF + k) * _COMPLEX))
-    with code.loop(HALF) as kx:
-        room = code.at("%room", kx, _COMPLEX)
-        rows = [_load(code, code.at(room, row * HALF * _COMPLEX)) for row in range(SIDE)]
-        place = code.at("%spectrum", kx, SIDE, "%gap")
-        column = fourier(code, rows)
-        code.store(column[0][0], code.at("%sums", kx, LANES))
-        for ky, (re, im) in enumerate(column):
-            here = code.at(place, ky, "%gap")
-            if reduced:
-                code.store(code.pair(re, im), here)
-                code.store(code.pair(im, re, minus=True), code.at(here, LANES))
-            else:
-                _store(code, (re, im), here)
-    _store(code, (ZERO, ZERO), "%spectrum")
+    size = LANES if reduced else _COMPLEX
+    with code.loop("%tiles") as tile:
+        corner = code.at("%x", tile, VALID * LANES)
+        spectrum = code.at("%spectrum", tile, size)
+        sums = code.at("%sums", tile, HALF * LANES)
+        with code.loop(SIDE // 2) as pair:  # two rows at once, as one complex row
+            upper = code.at(corner, pair, 2, "%x_row")
+            lower = code.at(upper, "%x_row")
+            z = fourier(
+                code,
+                [
+                    (code.load(code.at(upper, i * LANES)), code.load(code.at(lower, i * LANES)))
+                    for i in range(SIDE)
+                ],
+            )
+            room = code.at("%room", pair, 2 * HALF * _COMPLEX)
+            for k in range(HALF):
+                (re, im), (mirror_re, mirror_im) = z[k], z[-k % SIDE]
+                first = code.add(re, mirror_re), code.subtract(im, mirror_im)
+                second = code.add(im, mirror_im), code.subtract(mirror_re, re)
+                _store(code, first, code.at(room, k * _COMPLEX))
+                _store(code, second, code.at(room, (HALF + k) * _COMPLEX))
+        with code.loop(HALF) as kx:
+            room = code.at("%room", kx, _COMPLEX)
+            rows = [_load(code, code.at(room, row * HALF * _COMPLEX)) for row in range(SIDE)]
+            place = code.at(spectrum, kx, SIDE, "%gap")
+            column = fourier(code, rows)
+            code.store(column[0][0], code.at(sums, kx, LANES))
+            for ky, (re, im) in enumerate(column):
+                here = code.at(place, ky, "%gap")
+                if reduced:
+                    code.store(code.pair(re, im), here)
+                else:
+                    _store(code, (re, im), here)
+        for half in range(0, size, LANES):
+            code.store(ZERO, code.at(spectrum, half))
     return code
 
 
@@ -170,24 +175,25 @@ def _layer(*, reduced: bool) -> Code:
         sizes=("blocks",),
     )
     multiply = _product_reduced if reduced else _product
+    size = LANES if reduced else _COMPLEX
     with code.loop(HALF) as kx:
         with code.loop(LANES) as channel:
             place = code.at(code.at("%weights", kx, TAPS * LANES * _COMPLEX), channel, _COMPLEX)
             taps = [_load(code, code.at(place, dy * LANES * _COMPLEX)) for dy in range(TAPS)]
             taps += [(ZERO, ZERO)] * (SIDE - TAPS)
-            own = code.at("%own", channel, LANES if reduced else _COMPLEX)
+            own = code.at("%own", channel, size)
             for ky, (re, im) in enumerate(inverse_fourier(code, taps)):
                 here = code.at(own, ky * _GAP)
                 if reduced:
                     code.store(code.pair(re, im, minus=True), here)
                 else:
                     _store(code, (re, im), here)
-        of_column = code.at("%spectrum", kx, SIDE * TOGETHER * _COMPLEX, "%blocks")
+        of_column = code.at("%spectrum", kx, SIDE * TOGETHER * size, "%blocks")
         with code.loop(SIDE) as ky:
             own = code.at("%own", ky, _GAP)
-            of_frequency = code.at(of_column, ky, TOGETHER * _COMPLEX, "%blocks")
+            of_frequency = code.at(of_column, ky, TOGETHER * size, "%blocks")
             with code.loop("%blocks") as block:
-                products = multiply(code, code.at(of_frequency, block, TOGETHER * _COMPLEX), own)
+                products = multiply(code, code.at(of_frequency, block, TOGETHER * size), own)
                 there = code.at("%products", block, TOGETHER * SIDE * _COMPLEX)
                 there = code.at(there, ky, _COMPLEX)
                 for tile, product in enumerate(products):
@@ -222,14 +228,14 @@ def _product(code: Code, spectrum: str, weights: str) -> list[Complex]:
 def _product_reduced(code: Code, spectrum: str, weights: str) -> list[Complex]:
     sums: list[Complex] = [(ZERO, ZERO)] * TOGETHER
     for channel in range(LANES):
-        w = code.load(code.at(weights, channel * LANES))  # (re, -im)
+        for_real = code.load(code.at(weights, channel * LANES))  # (re, -im)
+        for_imaginary = code.pair_turned(for_real)  # (im, re)
         for tile in range(TOGETHER):
-            for_real = code.load_each(code.at(spectrum, tile * _COMPLEX + channel))
-            for_imaginary = code.load_each(code.at(spectrum, tile * _COMPLEX + LANES + channel))
+            both = code.load_each(code.at(spectrum, tile * LANES + channel))
             real, imaginary = sums[tile]
             sums[tile] = (
-                code.pair_product(for_real, w, real),
-                code.pair_product(for_imaginary, w, imaginary),
+                code.pair_product(both, for_real, real),
+                code.pair_product(both, for_imaginary, imaginary),
             )
     return sums
 

@@ -160,6 +160,15 @@ class Code:
         both = self._op(f"or {_WORDS} {low_word}, {high_word}")
         return self._op(f"bitcast {_WORDS} {both} to {_FLOATS}")
 
+    def pair_turned(self, a: str) -> str:
+        """(low, high) as (-high, low)."""
+        bits = self._op(f"bitcast {_FLOATS} {a} to {_WORDS}")
+        low = self._op(f"shl {_WORDS} {bits}, {_words(16)}")
+        high = self._op(f"lshr {_WORDS} {bits}, {_words(16)}")
+        turned = self._op(f"or {_WORDS} {low}, {high}")
+        turned = self._op(f"xor {_WORDS} {turned}, {_words(_SIGN >> 16)}")
+        return self._op(f"bitcast {_WORDS} {turned} to {_FLOATS}")
+
     def pair_product(self, a: str, b: str, c: str) -> str:
         """c + the sum of both products of two words of `pair`."""
         a = self._op(f"bitcast {_FLOATS} {a} to <32 x bfloat>")
