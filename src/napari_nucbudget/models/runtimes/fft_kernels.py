@@ -174,7 +174,6 @@ def _layer(*, reduced: bool) -> Code:
         pointers=("spectrum", "weights", "own", "products", "columns"),
         sizes=("blocks",),
     )
-    multiply = _product_reduced if reduced else _product
     size = LANES if reduced else _COMPLEX
     with code.loop(HALF) as kx:
         with code.loop(LANES) as channel:
@@ -193,7 +192,8 @@ def _layer(*, reduced: bool) -> Code:
             own = code.at("%own", ky, _GAP)
             of_frequency = code.at(of_column, ky, TOGETHER * size, "%blocks")
             with code.loop("%blocks") as block:
-                products = multiply(code, code.at(of_frequency, block, TOGETHER * size), own)
+                of_tiles = code.at(of_frequency, block, TOGETHER * size)
+                products = _product(code, of_tiles, own, reduced=reduced)
                 there = code.at("%products", block, TOGETHER * SIDE * _COMPLEX)
                 there = code.at(there, ky, _COMPLEX)
                 for tile, product in enumerate(products):
@@ -209,35 +209,33 @@ def _layer(*, reduced: bool) -> Code:
     return code
 
 
-def _product(code: Code, spectrum: str, weights: str) -> list[Complex]:
-    sums: list[Complex] = [(ZERO, ZERO)] * TOGETHER
-    for channel in range(LANES):
-        wr, wi = _load(code, code.at(weights, channel * _COMPLEX))
-        minus_wi = code.negative(wi)
-        for tile in range(TOGETHER):
-            re = code.load_each(code.at(spectrum, tile * _COMPLEX + channel))
-            im = code.load_each(code.at(spectrum, tile * _COMPLEX + LANES + channel))
-            real, imaginary = sums[tile]
-            real = code.multiply_add(re, wr, real)
-            imaginary = code.multiply_add(re, wi, imaginary)
-            real = code.multiply_add(im, minus_wi, real)
-            sums[tile] = real, code.multiply_add(im, wr, imaginary)
-    return sums
-
-
-def _product_reduced(code: Code, spectrum: str, weights: str) -> list[Complex]:
-    sums: list[Complex] = [(ZERO, ZERO)] * TOGETHER
-    for channel in range(LANES):
-        for_real = code.load(code.at(weights, channel * LANES))  # (re, -im)
-        for_imaginary = code.pair_turned(for_real)  # (im, re)
-        for tile in range(TOGETHER):
-            both = code.load_each(code.at(spectrum, tile * LANES + channel))
-            real, imaginary = sums[tile]
-            sums[tile] = (
-                code.pair_product(both, for_real, real),
-                code.pair_product(both, for_imaginary, imaginary),
-            )
-    return sums
+def _product(code: Code, spectrum: str, weights: str, *, reduced: bool) -> list[Complex]:
+    """TOGETHER tiles' complex vectors of outputs at one frequency: sums over the channels."""
+    sums = [(code.variable(ZERO), code.variable(ZERO)) for _ in range(TOGETHER)]
+    size = LANES if reduced else _COMPLEX
+    with code.loop(LANES) as channel:
+        place, of_tile = code.at(weights, channel, size), code.at(spectrum, channel)
+        if reduced:
+            for_real = code.load(place)  # (re, -im)
+            for_imaginary = code.pair_turned(for_real)  # (im, re)
+        else:
+            w_re, w_im = _load(code, place)
+            minus_im = code.negative(w_im)
+        for tile, places in enumerate(sums):
+            real, imaginary = map(code.load, places)
+            number = code.load_each(code.at(of_tile, tile * size))
+            if reduced:
+                real = code.pair_product(number, for_real, real)
+                imaginary = code.pair_product(number, for_imaginary, imaginary)
+            else:
+                real = code.multiply_add(number, w_re, real)
+                imaginary = code.multiply_add(number, w_im, imaginary)
+                number = code.load_each(code.at(of_tile, tile * size + LANES))
+                real = code.multiply_add(number, minus_im, real)
+                imaginary = code.multiply_add(number, w_re, imaginary)
+            code.store(real, places[0])
+            code.store(imaginary, places[1])
+    return [(code.load(real), code.load(imaginary)) for real, imaginary in sums]
 
 
 def _backward(*, reduced: bool) -> Code:
