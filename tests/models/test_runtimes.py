@@ -9,6 +9,8 @@ from napari_nucbudget.errors import ConfigError, UnknownNameError
 from napari_nucbudget.models.runtimes import RUNTIMES, plain_runtime, prepare, why_not
 from napari_nucbudget.models.runtimes.cuda import GraphForward
 from napari_nucbudget.models.runtimes.dft import DftForward
+from napari_nucbudget.models.runtimes.fft import FftForward
+from napari_nucbudget.models.runtimes.fft_kernels import NARROW, WIDE
 from napari_nucbudget.nets.fcn_proximity import FcnConfig, FcnProximity
 
 CPU = torch.device("cpu")
@@ -27,11 +29,19 @@ def network():
     return network.eval().to(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (34, 68), (35, 33), (75, 130)])
-def test_the_frequency_domain_agrees_with_torch(network, size):
+def skip_without(network, name):
+    reason = why_not(name, network, CPU)
+    if reason is not None:
+        pytest.skip(reason)
+
+
+@pytest.mark.parametrize("name", ["dft", "fft"])
+@pytest.mark.parametrize("size", [(1, 1), (34, 68), (35, 33), (38, 77), (75, 130), (300, 5)])
+def test_the_frequency_domain_agrees_with_torch(network, size, name):
+    skip_without(network, name)
     x = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        expected, found = network(x), prepare(network, CPU, None, "dft")(x)
+        expected, found = network(x), prepare(network, CPU, None, name)(x)
     assert found.shape == expected.shape
     assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
 
@@ -51,8 +61,38 @@ def test_more_tiles_than_fit_at_once_are_all_computed(network):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["dft", "dft-bf16", "openvino-dft"])
+@pytest.mark.parametrize("reduced", [False, True])
+@pytest.mark.parametrize("count", [1, 3])
+def test_registers_and_threads_do_not_change_what_is_computed(network, reduced, count):
+    skip_without(network, "fft-bf16" if reduced else "fft")
+    x = torch.randn(1, 3, 120, 201, generator=torch.Generator().manual_seed(6))
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        forwards = [FftForward(network, reduced=reduced, sums=sums) for sums in (WIDE, NARROW)]
+    finally:
+        torch.set_num_threads(before)
+    with torch.no_grad():
+        expected = network(x)
+        wide, narrow = (forward(x) for forward in forwards)
+    limit = 0.05 if reduced else 1e-5
+    assert (wide - expected).abs().max() < limit * expected.abs().max()
+    torch.testing.assert_close(narrow, wide, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dft", "fft", "fft-bf16"])
+def test_what_is_no_number_stays_none(network, name):
+    skip_without(network, name)
+    with torch.no_grad():
+        network.conv2.weight[3, 5, 1, 1] = torch.nan
+    x = torch.randn(1, 3, 50, 60, generator=torch.Generator().manual_seed(7))
+    with torch.inference_mode():
+        assert prepare(network, CPU, None, name)(x).isnan().any()
+
+
+@pytest.mark.parametrize("name", ["dft", "dft-bf16", "fft", "fft-bf16"])
 def test_what_a_call_leaves_in_memory_does_not_show_in_the_next(network, name):
+    skip_without(network, name)
     forward = prepare(network, CPU, None, name)
     generator = torch.Generator().manual_seed(4)
     images = [torch.randn(1, 3, *size, generator=generator) for size in ((150, 40), (20, 70))]
@@ -64,8 +104,10 @@ def test_what_a_call_leaves_in_memory_does_not_show_in_the_next(network, name):
         assert torch.equal(forward(images[1]), alone[1])
 
 
-def test_threads_do_not_write_over_each_others_values(network):
-    forward = prepare(network, CPU, None, "dft")
+@pytest.mark.parametrize("name", ["dft", "fft"])
+def test_threads_do_not_write_over_each_others_values(network, name):
+    skip_without(network, name)
+    forward = prepare(network, CPU, None, name)
     generator = torch.Generator().manual_seed(5)
     images = [torch.randn(1, 3, 90, 80, generator=generator) for _ in range(4)]
 
@@ -84,10 +126,25 @@ def test_without_measuring_table_one_is_computed_exactly_on_a_processor(network)
     assert plain_runtime(network, CPU, reduced=True) == "eager"
 
 
-def test_it_refuses_a_network_with_batch_norm():
+@pytest.mark.parametrize("name", ["dft", "fft", "fft-bf16"])
+def test_it_refuses_a_network_with_batch_norm(network, name):
+    skip_without(network, name)
     network = FcnProximity(FcnConfig(batch_norm=True)).eval()
     with pytest.raises(ConfigError, match="table 1 only"):
-        prepare(network, CPU, None, "dft")
+        prepare(network, CPU, None, name)
+
+
+def test_bfloat16_that_the_processor_does_not_multiply_is_refused(network, monkeypatch):
+    monkeypatch.setattr("napari_nucbudget.models.runtimes.fft.has_bfloat16", lambda: False)
+    monkeypatch.setattr("napari_nucbudget.models.runtimes.fft.absent", lambda: None)
+    with pytest.raises(ConfigError, match=r"does not multiply bfloat16.*use the runtime fft"):
+        prepare(network, CPU, None, "fft-bf16")
+
+
+def test_without_llvm_it_says_what_to_install(network, monkeypatch):
+    monkeypatch.setattr("napari_nucbudget.models.runtimes.lanes.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"llvmlite is not installed; pip install"):
+        prepare(network, CPU, None, "fft")
 
 
 def test_an_unknown_runtime_is_answered_with_the_known_ones(network):

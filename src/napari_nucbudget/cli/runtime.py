@@ -19,7 +19,7 @@ Runtime = Annotated[
     str,
     typer.Option(
         help="How networks are computed: auto (the fastest exact one here), fast (reduced "
-        "precision too), eager, dft, dft-bf16, openvino, openvino-dft, bfloat16, openvino-bf16, "
+        "precision too), eager, dft, dft-bf16, fft, fft-bf16, openvino, bfloat16, openvino-bf16, "
         "cuda, mps."
     ),
 ]

@@ -38,6 +38,9 @@ class FcnProximity(nn.Module):
 
     receptive_field = 31
     alignment = 1
+    tile = 710
+    """Side of tiles, pixels: with 25 more on every side, as detection reads them, 20 times the 38
+    that a Fourier transform of the runtime ``fft`` gives."""
 
     def __init__(self, config: FcnConfig | None = None) -> None:
         super().__init__()

@@ -30,7 +30,6 @@ RUNTIMES = Registry(
         "fft": "napari_nucbudget.models.runtimes.fft:FFT",
         "fft-bf16": "napari_nucbudget.models.runtimes.fft:FFT_BF16",
         "openvino": "napari_nucbudget.models.runtimes.openvino:OPENVINO",
-        "openvino-dft": "napari_nucbudget.models.runtimes.openvino_dft:OPENVINO_DFT",
         "bfloat16": "napari_nucbudget.models.runtimes.bfloat16:BFLOAT16",
         "openvino-bf16": "napari_nucbudget.models.runtimes.openvino_bf16:OPENVINO_BF16",
         "cuda": "napari_nucbudget.models.runtimes.cuda:CUDA",

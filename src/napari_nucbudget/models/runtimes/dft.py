@@ -49,22 +49,13 @@ class DftForward:
     """Forward pass of `FcnProximity` without batch norms; reads the weights once, when made.
 
     `dtype` is that of the 11x11 layer and the hidden one after it, the network's where it is None.
-    `encode` computes the layers before, as `FcnProximity.encode` does, and `decode` those after, as
-    `FcnProximity.decode` does; torch where they are None.
     """
 
-    def __init__(
-        self,
-        network: FcnProximity,
-        dtype: torch.dtype | None = None,
-        encode: Forward | None = None,
-        decode: Forward | None = None,
-    ) -> None:
+    def __init__(self, network: FcnProximity, dtype: torch.dtype | None = None) -> None:
         conv4, conv5, conv6 = network.conv4, network.conv5, network.conv6
         self._own = conv4.weight.dtype
         self._dtype = dtype or self._own
-        self._encode = encode or _encoder(network)
-        self._decode = decode or self._hidden_layers
+        self._encode = _encoder(network)
         self._room = Room(self._dtype)
         kernel = conv4.weight.detach().double().cpu()  # (O, C, 11, 11)
         self._out, self._in = kernel.shape[:2]
@@ -172,7 +163,7 @@ class DftForward:
         torch.sub(even, odd, out=values[:, 0])
         torch.add(even, odd, out=values[:, 1])
 
-        return self._decode(values.view(-1, features)).view(valid, valid, n).permute(2, 0, 1)
+        return self._hidden_layers(values.view(-1, features)).view(valid, valid, n).permute(2, 0, 1)
 
     def _hidden_layers(self, values: Tensor) -> Tensor:
         """What follows the 11x11 layer: (N, O) to (N, 1)."""

@@ -22,13 +22,13 @@ from napari_nucbudget.models.runtimes import Forward, Runtime
 from napari_nucbudget.models.runtimes.dft import Room, not_table_1
 from napari_nucbudget.models.runtimes.fft_kernels import (
     HALF,
-    PIXELS,
     PLANES,
     SIDE,
     TAPS,
     TOGETHER,
     VALID,
-    WIDTHS,
+    Blocks,
+    blocks,
     kernels,
 )
 from napari_nucbudget.models.runtimes.lanes import LANES, absent, has_bfloat16
@@ -41,17 +41,22 @@ ROWS = 16
 """Rows that a layer is computed for before the next one, few enough for the cache."""
 DELAY = 7
 """Rows by which the third layer lags behind the first: each layer and pool needs some below."""
-BLOCKS = 1
-"""Times `TOGETHER` tiles that share one spectrum of the layer."""
 REACH = TAPS // 2
 COMPLEX = 2 * LANES
 
 
 class FftForward:
-    """Forward pass of `FcnProximity` without batch norms; reads the weights once, when made."""
+    """Forward pass of `FcnProximity` without batch norms; reads the weights once, when made.
 
-    def __init__(self, network: FcnProximity, *, reduced: bool = False) -> None:
-        self._kernels = kernels(reduced=reduced)
+    With `reduced` it multiplies in bfloat16. `sums` says how much is summed up at once; by default
+    as much as the processor's registers hold.
+    """
+
+    def __init__(
+        self, network: FcnProximity, *, reduced: bool = False, sums: Blocks | None = None
+    ) -> None:
+        self._blocks = sums or blocks()
+        self._kernels = kernels(self._blocks, reduced=reduced)
         self._reduced = reduced
         self._threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="fft")
@@ -66,15 +71,16 @@ class FftForward:
         angle = turn * torch.outer(torch.arange(HALF).double(), torch.arange(TAPS).double())
         phase = torch.polar(torch.full_like(angle, 0.5 / SIDE**2), angle)  # (kx, dx)
         along_x = torch.einsum("ocyx,kx->kyco", kernel.to(phase.dtype), phase)
-        planes = torch.view_as_real(along_x).unflatten(3, (PLANES, LANES))  # (kx, y, C, p, 16, 2)
-        self._spectrum = _own(planes.permute(3, 0, 1, 2, 5, 4))
+        planes = torch.view_as_real(along_x).reshape(HALF, TAPS, LANES, PLANES, LANES, 2)
+        self._planes = [_own(p) for p in planes.permute(3, 0, 1, 2, 5, 4)]
         self._sums = _own(kernel.sum((2, 3)).t() / (2 * SIDE**2))  # (C, O)
         self._bias4 = _own(network.conv4.bias)
 
-        hidden = network.conv5.weight.detach().flatten(1).t()  # (I, O)
+        hidden = _own(network.conv5.weight).flatten(1).t()  # (I, O)
         if reduced:
-            hidden = hidden.bfloat16().unflatten(0, (-1, 2)).permute(0, 2, 1)  # (I / 2, O, 2)
-        self._weight5 = hidden.unflatten(1, (-1, COMPLEX)).transpose(0, 1).contiguous()
+            hidden = _in_pairs(hidden, 0)  # (I / 2, O, 2)
+        parts = hidden.shape[1] // (self._blocks.planes * LANES)
+        self._weight5 = torch.stack(torch.chunk(hidden, parts, dim=1))
         self._bias5 = _own(network.conv5.bias)
         self._weight6 = _own(network.conv6.weight)
         self._bias6 = _own(network.conv6.bias)
@@ -112,7 +118,7 @@ class FftForward:
     def _encode(self, x: Tensor, features: Tensor) -> None:
         """(1, 3, h, w) to the three first layers inside the border of `features`."""
         height, width = x.shape[-2:]
-        wide = _up(width, WIDTHS[7])
+        wide = _up(width, self._blocks.seven)
         image = self._room("image", height + DELAY + 2 * ROWS, wide + 6, 3)
         image.zero_()
         image[3 : 3 + height, 3 : 3 + width] = x[0].permute(1, 2, 0)
@@ -127,7 +133,8 @@ class FftForward:
         run, room = self._kernels, self._room
         first, last = max(0, span[0] - DELAY), span[1]
         word = LANES // 2 if self._reduced else LANES
-        widths = [_up(width, WIDTHS[7]), *[_up(width, WIDTHS[5])] * 2]
+        steps = [self._blocks.seven, self._blocks.five, self._blocks.five]
+        widths = [_up(width, step) for step in steps]
         # What a layer gives has a column of zeros before it and one after; rows of the last turn
         # stay above.
         layers = [room(f"layer {n}", 2 + ROWS, wide + 2, LANES) for n, wide in enumerate(widths)]
@@ -141,7 +148,7 @@ class FftForward:
             to = layers[n][2:, 1:]
             run[f"convolve{taps}"](
                 source.data_ptr(), weights.data_ptr(), bias.data_ptr(), to.data_ptr(),
-                ROWS, widths[n] // WIDTHS[taps], width, source.stride(0), to.stride(0),
+                ROWS, widths[n] // steps[n], width, source.stride(0), to.stride(0),
             )  # fmt: skip
             _clear_outside(to, row, height)
 
@@ -173,6 +180,7 @@ class FftForward:
         """What follows the three first layers, for TOGETHER tiles from `start` on."""
         run, room = self._kernels, self._room
         stop = min(start + TOGETHER, len(out))
+        tiles, pixels = stop - start, self._blocks.pixels
         number = LANES if self._reduced else COMPLEX
         spectrum = room("spectrum", HALF * SIDE, TOGETHER, number)
         scratch = room("scratch", SIDE, HALF, COMPLEX)
@@ -194,21 +202,20 @@ class FftForward:
         columns = room("columns", TOGETHER, VALID, HALF, COMPLEX)
         word = LANES // 2 if self._reduced else LANES
         values = room("values", TOGETHER * VALID**2, PLANES, word)
-        for plane in range(PLANES):
+        for plane, layer in enumerate(self._planes):
             run["layer"](
-                spectrum.data_ptr(), self._spectrum[plane].data_ptr(), own.data_ptr(),
-                products.data_ptr(), columns.data_ptr(), 1,
+                spectrum.data_ptr(), layer.data_ptr(), own.data_ptr(),
+                products.data_ptr(), columns.data_ptr(), -(-tiles // self._blocks.tiles), tiles,
             )  # fmt: skip
             run["backward"](
-                columns.data_ptr(), bias[:, plane * LANES :].data_ptr(),
-                values[:, plane].data_ptr(), stop - start,
+                columns.data_ptr(), bias.data_ptr() + 4 * plane * LANES,
+                values.data_ptr() + 4 * plane * word, tiles,
             )  # fmt: skip
-        numbers = (stop - start) * VALID**2
-        blocks = -(-numbers // PIXELS)
-        found = room("found", blocks * PIXELS)
+        numbers = tiles * VALID**2
+        found = room("found", _up(numbers, pixels))
         run["head"](
             values.data_ptr(), self._weight5.data_ptr(), self._bias5.data_ptr(),
-            self._weight6.data_ptr(), found.data_ptr(), blocks,
+            self._weight6.data_ptr(), found.data_ptr(), len(found) // pixels,
         )  # fmt: skip
         out[start:stop].view(-1)[:] = found[:numbers]
 
@@ -224,10 +231,16 @@ def _own(values: Tensor | None) -> Tensor:
 
 def _taps_inside(weight: Tensor, *, reduced: bool) -> Tensor:
     """(O, C, dy, dx) as (dy, C, dx, O), or with pairs of channels (dy, C / 2, dx, O, 2)."""
-    inside = weight.detach().cpu().permute(2, 1, 3, 0)
-    if not reduced:
-        return inside.float().contiguous()
-    return inside.bfloat16().unflatten(1, (-1, 2)).permute(0, 1, 3, 4, 2).contiguous()
+    inside = weight.detach().float().cpu().permute(2, 1, 3, 0)
+    return (_in_pairs(inside, 1) if reduced else inside).contiguous()
+
+
+def _in_pairs(values: Tensor, dim: int) -> Tensor:
+    """In bfloat16, every second of a dimension beside the one before it, as a last dimension."""
+    count = values.shape[dim]
+    even, odd = (torch.arange(start, count, 2) for start in range(2))
+    pairs = [values.index_select(dim, which) for which in (even, odd)]
+    return torch.stack(pairs, dim=-1).bfloat16()
 
 
 def _clear_outside(rows: Tensor, first: int, height: int) -> None:

@@ -11,19 +11,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 from napari_nucbudget.models.runtimes.fourier import Complex, fourier, inverse_fourier
-from napari_nucbudget.models.runtimes.lanes import LANES, ZERO, Code, compiled
+from napari_nucbudget.models.runtimes.lanes import (
+    LANES,
+    ZERO,
+    Code,
+    compiled,
+    has_wide_registers,
+)
 
 __all__ = [
     "HALF",
-    "PIXELS",
+    "NARROW",
     "PLANES",
     "SIDE",
     "TAPS",
     "TOGETHER",
     "VALID",
-    "WIDTHS",
+    "WIDE",
+    "Blocks",
+    "blocks",
     "kernels",
 ]
 
@@ -33,22 +42,46 @@ TAPS = 11
 VALID = SIDE - TAPS + 1
 HALF = SIDE // 2 + 1
 TOGETHER = 12
-"""Tiles whose products are in registers at once."""
+"""Tiles that share one spectrum of the layer: as many as the cache holds."""
 PLANES = 8
 """Vectors of the 128 channels after the 11 x 11 layer."""
-WIDTHS = {7: 20, 5: 24}
-"""Pixels of a row that a convolution has in registers at once, by its taps."""
-PIXELS = 12
-"""Pixels that the last layers have in registers at once."""
+
+
+class Blocks(NamedTuple):
+    """How much is summed up at once, in registers.
+
+    Attributes
+    ----------
+    seven, five : int
+        Pixels of a row in a convolution of 7 x 7 and of 5 x 5.
+    tiles : int
+        Tiles of a product at one frequency; TOGETHER is a multiple.
+    pixels, planes : int
+        Pixels of the last layers, and vectors of their outputs.
+    """
+
+    seven: int
+    five: int
+    tiles: int
+    pixels: int
+    planes: int
+
+
+WIDE = Blocks(seven=20, five=24, tiles=12, pixels=12, planes=2)
+"""For 32 registers of sixteen numbers."""
+NARROW = Blocks(seven=5, five=6, tiles=3, pixels=6, planes=1)
+"""For registers of fewer numbers, of which it takes two or more to a vector."""
+
+
 _COMPLEX = 2 * LANES
 _GAP = LANES * _COMPLEX + _COMPLEX
 """Between two frequencies of a layer's spectrum: no power of two, which the cache dislikes."""
 
 
-def _convolution(taps: int, channels: int, *, reduced: bool) -> Code:
+def _convolution(taps: int, channels: int, many: int, *, reduced: bool) -> Code:
     """One layer and its ReLU: rows of blocks of pixels; what lies right of `width` is zero after.
 
-    Weights are (row, channel, column, output).
+    A block has `many` pixels. Weights are (row, channel, column, output).
     """
     suffix = "_bf16" if reduced else ""
     code = Code(
@@ -56,7 +89,6 @@ def _convolution(taps: int, channels: int, *, reduced: bool) -> Code:
         pointers=("x", "weights", "bias", "y"),
         sizes=("rows", "blocks", "width", "x_row", "y_row"),
     )
-    many = WIDTHS[taps]
     words = channels // 2 if reduced else channels
     with code.loop("%rows") as row:
         x, y = code.at("%x", row, "%x_row"), code.at("%y", row, "%y_row")
@@ -115,8 +147,8 @@ def _forward(*, reduced: bool) -> Code:
     """Twice the spectrum (kx, ky) of `tiles` tiles side by side, with zero for the mean.
 
     Twice the sum of all pixels is the first vector of `sums` (tile, HALF). In `spectrum`, `gap`
-    numbers lie between two frequencies of a tile; `room` holds SIDE x HALF complex vectors. Reduced, a
-    frequency is sixteen words (re, im).
+    numbers lie between two frequencies of a tile; `room` holds SIDE x HALF complex vectors.
+    Reduced, a frequency is sixteen words (re, im).
     """
     code = Code(
         "forward_bf16" if reduced else "forward",
@@ -162,17 +194,18 @@ def _forward(*, reduced: bool) -> Code:
     return code
 
 
-def _layer(*, reduced: bool) -> Code:
-    """The product of tiles' spectra with one of the layer, and the transform back along y.
+def _layer(many: int, *, reduced: bool) -> Code:
+    """The product of `tiles` spectra with one of the layer, and the transform back along y.
 
-    There are `blocks` times TOGETHER tiles. `weights` is the layer's spectrum along x only: (kx, dy, channel) complex vectors of outputs.
-    `spectrum` is (kx, ky, tile) of `_forward`, `columns` (tile, y, kx) complex vectors; `own` holds
-    SIDE times `_GAP` numbers, and `products` (tile, ky) complex vectors.
+    A block has `many` tiles. `weights` is the layer's spectrum along x only: (kx, dy, channel)
+    complex vectors of outputs. `spectrum` is (kx, ky, TOGETHER) of `_forward`, `columns` (tile, y,
+    kx) complex vectors; `own` holds SIDE times `_GAP` numbers, and `products` (TOGETHER, ky)
+    complex vectors.
     """
     code = Code(
         "layer_bf16" if reduced else "layer",
         pointers=("spectrum", "weights", "own", "products", "columns"),
-        sizes=("blocks",),
+        sizes=("blocks", "tiles"),
     )
     size = LANES if reduced else _COMPLEX
     with code.loop(HALF) as kx:
@@ -181,37 +214,33 @@ def _layer(*, reduced: bool) -> Code:
             taps = [_load(code, code.at(place, dy * LANES * _COMPLEX)) for dy in range(TAPS)]
             taps += [(ZERO, ZERO)] * (SIDE - TAPS)
             own = code.at("%own", channel, size)
-            for ky, (re, im) in enumerate(inverse_fourier(code, taps)):
-                here = code.at(own, ky * _GAP)
+            for frequency, (re, im) in enumerate(inverse_fourier(code, taps)):
+                here = code.at(own, frequency * _GAP)
                 if reduced:
                     code.store(code.pair(re, im, minus=True), here)
                 else:
                     _store(code, (re, im), here)
-        of_column = code.at("%spectrum", kx, SIDE * TOGETHER * size, "%blocks")
-        with code.loop(SIDE) as ky:
-            own = code.at("%own", ky, _GAP)
-            of_frequency = code.at(of_column, ky, TOGETHER * size, "%blocks")
-            with code.loop("%blocks") as block:
-                of_tiles = code.at(of_frequency, block, TOGETHER * size)
-                products = _product(code, of_tiles, own, reduced=reduced)
-                there = code.at("%products", block, TOGETHER * SIDE * _COMPLEX)
-                there = code.at(there, ky, _COMPLEX)
-                for tile, product in enumerate(products):
-                    _store(code, product, code.at(there, tile * SIDE * _COMPLEX))
-        with code.loop("%blocks") as block, code.loop(TOGETHER) as tile:
-            place = code.at("%products", block, TOGETHER * SIDE * _COMPLEX)
-            place = code.at(place, tile, SIDE * _COMPLEX)
+        of_column = code.at("%spectrum", kx, SIDE * TOGETHER * size)
+        with code.loop(SIDE) as ky, code.loop("%blocks") as block:
+            of_tiles = code.at(code.at(of_column, ky, TOGETHER * size), block, many * size)
+            there = code.at(code.at("%products", block, many * SIDE * _COMPLEX), ky, _COMPLEX)
+            products = _product(code, of_tiles, code.at("%own", ky, _GAP), many, reduced=reduced)
+            for number, product in enumerate(products):
+                _store(code, product, code.at(there, number * SIDE * _COMPLEX))
+        with code.loop("%tiles") as tile:
+            place = code.at("%products", tile, SIDE * _COMPLEX)
             column = [_load(code, code.at(place, k * _COMPLEX)) for k in range(SIDE)]
-            there = code.at("%columns", block, TOGETHER * VALID * HALF * _COMPLEX)
-            there = code.at(code.at(there, tile, VALID * HALF * _COMPLEX), kx, _COMPLEX)
+            there = code.at(code.at("%columns", tile, VALID * HALF * _COMPLEX), kx, _COMPLEX)
             for y, value in enumerate(inverse_fourier(code, column)[:VALID]):
                 _store(code, value, code.at(there, y * HALF * _COMPLEX))
     return code
 
 
-def _product(code: Code, spectrum: str, weights: str, *, reduced: bool) -> list[Complex]:
-    """TOGETHER tiles' complex vectors of outputs at one frequency: sums over the channels."""
-    sums = [(code.variable(ZERO), code.variable(ZERO)) for _ in range(TOGETHER)]
+def _product(
+    code: Code, spectrum: str, weights: str, tiles: int, *, reduced: bool
+) -> list[Complex]:
+    """So many tiles' complex vectors of outputs at one frequency: sums over the channels."""
+    sums = [(code.variable(ZERO), code.variable(ZERO)) for _ in range(tiles)]
     size = LANES if reduced else _COMPLEX
     with code.loop(LANES) as channel:
         place, of_tile = code.at(weights, channel, size), code.at(spectrum, channel)
@@ -273,49 +302,43 @@ def _backward(*, reduced: bool) -> Code:
     return code
 
 
-def _head(*, reduced: bool) -> Code:
-    """The two 1 x 1 layers on blocks of PIXELS pixels of `_backward`.
+def _head(pixels: int, together: int, *, reduced: bool) -> Code:
+    """The two 1 x 1 layers on blocks of pixels of `_backward`.
 
-    `weights` is (two planes of outputs, channel, 32), `last` the weights of the last layer.
+    So many vectors of outputs are summed up `together`. `weights` is (those, channel, vector, 16),
+    `last` the weights of the last layer.
     """
     code = Code(
         "head_bf16" if reduced else "head",
         pointers=("values", "weights", "bias", "last", "out"),
         sizes=("blocks",),
     )
+    multiply = code.pair_product if reduced else code.multiply_add
     words = PLANES * LANES // 2 if reduced else PLANES * LANES
     with code.loop("%blocks") as block:
-        here = code.at("%values", block, PIXELS * words)
-        totals = [code.variable(ZERO) for _ in range(PIXELS)]
-        with code.loop(PLANES // 2) as planes:
-            biases = code.at("%bias", planes, 2 * LANES)
-            of_planes = code.at("%weights", planes, words * 2 * LANES)
-            sums = [
-                [code.variable(code.load(code.at(biases, plane * LANES))) for plane in range(2)]
-                for _ in range(PIXELS)
-            ]
+        here = code.at("%values", block, pixels * words)
+        totals = [code.variable(ZERO) for _ in range(pixels)]
+        with code.loop(PLANES // together) as planes:
+            biases = code.at("%bias", planes, together * LANES)
+            of_planes = code.at("%weights", planes, words * together * LANES)
+            places = [code.at(biases, plane * LANES) for plane in range(together)]
+            sums = [[code.variable(code.load(place)) for place in places] for _ in range(pixels)]
             with code.loop(words) as channel:
-                place = code.at(of_planes, channel, 2 * LANES)
-                weights = [code.load(code.at(place, plane * LANES)) for plane in range(2)]
+                place = code.at(of_planes, channel, together * LANES)
+                weights = [code.load(code.at(place, plane * LANES)) for plane in range(together)]
                 at_channel = code.at(here, channel)
-                for pixel in range(PIXELS):
+                for pixel, of_pixel in enumerate(sums):
                     number = code.load_each(code.at(at_channel, pixel * words))
-                    for plane in range(2):
-                        one = sums[pixel][plane]
-                        if reduced:
-                            value = code.pair_product(number, weights[plane], code.load(one))
-                        else:
-                            value = code.multiply_add(number, weights[plane], code.load(one))
-                        code.store(value, one)
-            lasts = code.at("%last", planes, 2 * LANES)
-            for plane in range(2):
+                    for one, weight in zip(of_pixel, weights, strict=True):
+                        code.store(multiply(number, weight, code.load(one)), one)
+            lasts = code.at("%last", planes, together * LANES)
+            for plane in range(together):
                 last = code.load(code.at(lasts, plane * LANES))
-                for pixel in range(PIXELS):
-                    positive = code.larger(code.load(sums[pixel][plane]))
-                    total = code.multiply_add(positive, last, code.load(totals[pixel]))
-                    code.store(total, totals[pixel])
-        for pixel in range(PIXELS):
-            code.store_sum(code.load(totals[pixel]), code.at(code.at("%out", block, PIXELS), pixel))
+                for of_pixel, total in zip(sums, totals, strict=True):
+                    positive = code.larger(code.load(of_pixel[plane]))
+                    code.store(code.multiply_add(positive, last, code.load(total)), total)
+        for pixel, total in enumerate(totals):
+            code.store_sum(code.load(total), code.at(code.at("%out", block, pixels), pixel))
     return code
 
 
@@ -328,17 +351,22 @@ def _store(code: Code, value: Complex, place: str) -> None:
     code.store(value[1], code.at(place, LANES))
 
 
+def blocks() -> Blocks:
+    """As many as the registers of this processor hold."""
+    return WIDE if has_wide_registers() else NARROW
+
+
 @cache
-def kernels(*, reduced: bool) -> dict[str, Callable[..., None]]:
+def kernels(of: Blocks, *, reduced: bool) -> dict[str, Callable[..., None]]:
     """All of them by name, without the suffix; compiled once in a process."""
     codes = [
-        _convolution(7, 3, reduced=False),
-        _convolution(5, LANES, reduced=reduced),
+        _convolution(7, 3, of.seven, reduced=False),
+        _convolution(5, LANES, of.five, reduced=reduced),
         _pool(reduced=False),
         *([_pool(reduced=True)] if reduced else []),
         _forward(reduced=reduced),
-        _layer(reduced=reduced),
+        _layer(of.tiles, reduced=reduced),
         _backward(reduced=reduced),
-        _head(reduced=reduced),
+        _head(of.pixels, of.planes, reduced=reduced),
     ]
     return {name.removesuffix("_bf16"): code for name, code in compiled(codes).items()}

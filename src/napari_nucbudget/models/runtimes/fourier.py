@@ -26,10 +26,10 @@ def fourier(code: Code, x: list[Complex]) -> list[Complex]:
         other = size // factor
         if size % factor == 0 and other > 1 and math.gcd(factor, other) == 1:
             return _coprime(code, x, factor, other)
-    factor = next((f for f in (4, 3, 2, 5) if size % f == 0 and size > f), None)
-    if factor is None:
-        raise ValueError(f"{size} is no product of 2, 3, 4 and 5")
-    return _mixed(code, x, factor, size // factor)
+    for factor in (4, 3, 2, 5):
+        if size % factor == 0:
+            return _mixed(code, x, factor, size // factor)
+    raise ValueError(f"{size} is no product of 2, 3, 4 and 5")
 
 
 def inverse_fourier(code: Code, x: list[Complex]) -> list[Complex]:

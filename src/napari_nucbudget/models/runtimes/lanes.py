@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 
-__all__ = ["LANES", "ZERO", "Code", "absent", "compiled", "has_bfloat16"]
+__all__ = ["LANES", "ZERO", "Code", "absent", "compiled", "has_bfloat16", "has_wide_registers"]
 
 LANES = 16
 ZERO = "zeroinitializer"
@@ -34,7 +34,6 @@ _SIGN = 0x80000000
 
 _DECLARED = """
 declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)
-declare <16 x float> @llvm.maxnum.v16f32(<16 x float>, <16 x float>)
 declare float @llvm.vector.reduce.fadd.v16f32(float, <16 x float>)
 declare <16 x float> @llvm.x86.avx512bf16.dpbf16ps.512(
     <16 x float>, <32 x bfloat>, <32 x bfloat>)
@@ -48,7 +47,9 @@ class Code:
     A place is an address in numbers of four bytes; a value is a vector of sixteen.
     """
 
-    def __init__(self, name: str, *, pointers: tuple[str, ...], sizes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, name: str, *, pointers: tuple[str, ...], sizes: tuple[str, ...] = ()
+    ) -> None:
         self.name = name
         self.arguments = len(pointers), len(sizes)
         taken = [f"ptr %{p}" for p in pointers] + [f"i64 %{s}" for s in sizes]
@@ -59,7 +60,9 @@ class Code:
         self._numbers = itertools.count()
 
     def __str__(self) -> str:
-        return "\n".join([self._head, "entry:", *self._variables, *self._lines, "  ret void", "}", ""])
+        return "\n".join(
+            [self._head, "entry:", *self._variables, *self._lines, "  ret void", "}", ""]
+        )
 
     # places -----------------------------------------------------------------------------
 
@@ -147,7 +150,9 @@ class Code:
         )
 
     def larger(self, a: str, b: str = ZERO) -> str:
-        return self._op(f"call {_FLOATS} @llvm.maxnum.v16f32({_FLOATS} {a}, {_FLOATS} {b})")
+        """The larger one of both; `a` where either is no number."""
+        which = self._op(f"fcmp ogt {_FLOATS} {b}, {a}")
+        return self._op(f"select <16 x i1> {which}, {_FLOATS} {b}, {_FLOATS} {a}")
 
     # bfloat16, two numbers to a word ----------------------------------------------------
 
@@ -211,12 +216,21 @@ def absent() -> str | None:
     return None
 
 
-@cache
 def has_bfloat16() -> bool:
     """Whether the processor multiplies pairs of bfloat16 (AVX-512 BF16)."""
+    return _has("avx512bf16")
+
+
+def has_wide_registers() -> bool:
+    """Whether a register holds sixteen numbers (AVX-512); there are 32 of them then."""
+    return _has("avx512f")
+
+
+@cache
+def _has(feature: str) -> bool:
     import llvmlite.binding as llvm
 
-    return bool(dict(llvm.get_host_cpu_features()).get("avx512bf16"))
+    return bool(dict(llvm.get_host_cpu_features()).get(feature))
 
 
 _compiling = threading.Lock()

@@ -13,7 +13,7 @@ from torch import Tensor
 from napari_nucbudget.models.runtimes import Forward, Runtime
 from napari_nucbudget.models.runtimes.reduced import needs_float32
 
-__all__ = ["OPENVINO", "absent", "compiled", "compiled_for"]
+__all__ = ["OPENVINO", "absent", "compiled"]
 
 EXAMPLE = 64
 """Side of the zeros with which a network that takes any size is traced."""
@@ -37,15 +37,6 @@ def compiled(network: torch.nn.Module, kind: str) -> Forward:
     kind : str
         ``f32`` or ``bf16``: the type that it computes in.
     """
-    side = getattr(network, "patch", None)
-    example = torch.zeros(1, 3, side or EXAMPLE, side or EXAMPLE)
-    return compiled_for(network, kind, example, free=(0,) if side else (2, 3))
-
-
-def compiled_for(
-    network: torch.nn.Module, kind: str, example: Tensor, *, free: tuple[int, ...]
-) -> Forward:
-    """The same for inputs like `example` in all but the sizes of its dimensions `free`."""
     import openvino
 
     # The front end is asked directly: the converter around it looks for a network to tell
@@ -54,12 +45,15 @@ def compiled_for(
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    side = getattr(network, "patch", None)
+    example = torch.zeros(1, 3, side or EXAMPLE, side or EXAMPLE)
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing is deprecated in torch, and there is no other way
         decoder = TorchScriptPythonDecoder(plain, example_input=(example,))
         front = FrontEndManager().load_by_framework("pytorch")
         model = front.convert(front.load(decoder))
-    shape = [openvino.Dimension() if d in free else n for d, n in enumerate(example.shape)]
+    free = openvino.Dimension()
+    shape = [free, 3, side, side] if side else [1, 3, free, free]
     model.reshape({model.inputs[0]: openvino.PartialShape(shape)})
     settings: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": kind,
