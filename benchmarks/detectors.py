@@ -17,6 +17,7 @@ import torch
 from pairs import Row, row, seeded, times_in_turn, write
 
 from napari_nucbudget.infer.detect import detect
+from napari_nucbudget.infer.tile_peaks import TilePeaks
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.models.library import load_detector
 from napari_nucbudget.models.runtimes import RUNTIMES, prepare, why_not
@@ -44,14 +45,15 @@ def tissue_like(side: int) -> Any:
     return np.ascontiguousarray(np.tile(noisy, (repeats, repeats, 1))[:side, :side])
 
 
-def networks(side: int) -> tuple[Works, dict[str, float]]:
-    """Every runtime that can be used here, on one tile and its halo; and their megapixels."""
+def networks() -> tuple[Works, dict[str, float]]:
+    """Every runtime that can be used here, on a tile as detection reads it; and the megapixels."""
     works: Works = {}
     sizes: dict[str, float] = {}
-    for name, core in (("nuclei-fcn", side), ("nuclei-fast", 2 * side)):
+    for name in ("nuclei-fcn", "nuclei-fast"):
         detector = load_detector(name, device="cpu")
         network = detector.network
-        own = core + 2 * -(-detector.halo // detector.alignment) * detector.alignment
+        rule = TilePeaks.of(detector)
+        own = detector.tile + 2 * -(-rule.halo // rule.align) * rule.align
         x = torch.randn(1, 3, own, own)
         plain: Any = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         label = PLAIN if name == "nuclei-fcn" else f"{name}, plain torch float32"
@@ -95,7 +97,7 @@ def per_pixel(
 
 def against_plain(side: int, rounds: int) -> list[Row]:
     """Networks, and whole detections, against the plain network of table 1."""
-    works, sizes = networks(side)
+    works, sizes = networks()
     for name in ("nuclei-fcn", "nuclei-fast"):
         detector = fastest(name)
         label = f"{name}, end to end ({detector.runtime_name})"
@@ -157,7 +159,9 @@ def of_the_peak(rows: list[Row], rounds: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", type=int, default=512, help="of table 1's tile, pixels")
+    parser.add_argument(
+        "--side", type=int, default=512, help="half of that of whole images, pixels"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sides", type=int, nargs="+", default=[1000, 4000, 10000, 20000])
     given = parser.parse_args()
