@@ -18,7 +18,16 @@ import numpy as np
 __all__ = ["MEASURED", "Row", "machine", "row", "times_in_turn", "write"]
 
 MEASURED = Path(__file__).parents[1] / "runs" / "bench"
-PACKAGES = ("numpy", "scipy", "scikit-image", "torch", "numba", "openvino", "napari-nucbudget")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "torch",
+    "numba",
+    "llvmlite",
+    "openvino",
+    "napari-nucbudget",
+)
 
 
 @dataclass(frozen=True)

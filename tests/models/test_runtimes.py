@@ -147,6 +147,13 @@ def test_without_llvm_it_says_what_to_install(network, monkeypatch):
         prepare(network, CPU, None, "fft")
 
 
+def test_an_llvm_too_old_is_refused(network, monkeypatch):
+    pytest.importorskip("llvmlite", reason="llvmlite (extra fast) is not installed")
+    monkeypatch.setattr("napari_nucbudget.models.runtimes.lanes.version", lambda name: "0.44.0")
+    with pytest.raises(ConfigError, match=r"llvmlite 0\.44\.0 is too old; pip install -U"):
+        prepare(network, CPU, None, "fft")
+
+
 def test_an_unknown_runtime_is_answered_with_the_known_ones(network):
     with pytest.raises(UnknownNameError, match=r"runtime named 'ddft'\. Did you mean 'dft'"):
         prepare(network, CPU, None, "ddft")

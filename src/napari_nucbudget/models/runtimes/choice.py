@@ -199,8 +199,9 @@ def _timed(forward: Any, x: torch.Tensor, device: torch.device) -> float:
 def _key(label: str, device: torch.device, dtype: torch.dtype | None, usable: list[str]) -> str:
     parts = [label, _processor(device), f"{torch.get_num_threads()} threads"]
     parts += [f"{package} {_version(package)}" for package in ("napari-nucbudget", "torch")]
-    if any(name.startswith("openvino") for name in usable):
-        parts.append(f"openvino {_version('openvino')}")
+    for package, begin in (("openvino", "openvino"), ("llvmlite", "fft")):
+        if any(name.startswith(begin) for name in usable):
+            parts.append(f"{package} {_version(package)}")
     return "; ".join([*parts, str(dtype or "float32").removeprefix("torch."), ", ".join(usable)])
 
 

@@ -17,7 +17,6 @@ numbers to be rounded.
 from __future__ import annotations
 
 import math
-import threading
 from typing import Any
 
 import torch
@@ -26,9 +25,10 @@ from torch.nn import functional as F
 
 from napari_nucbudget.models.runtimes import Forward, Runtime
 from napari_nucbudget.models.runtimes.reduced import needs_float32
+from napari_nucbudget.models.runtimes.room import Room
 from napari_nucbudget.nets.fcn_proximity import FcnProximity
 
-__all__ = ["DFT", "DFT_BF16", "DftForward", "Room", "not_table_1"]
+__all__ = ["DFT", "DFT_BF16", "DftForward", "not_table_1", "not_table_1_in_float32"]
 
 TILE = 44
 """Side of a tile; 34 of its rows and columns are free of wrap-around."""
@@ -43,6 +43,11 @@ def not_table_1(network: torch.nn.Module) -> str | None:
     if isinstance(network, FcnProximity) and not network.config.batch_norm:
         return None
     return f"it computes table 1 only, not {type(network).__name__}; use the runtime eager"
+
+
+def not_table_1_in_float32(network: torch.nn.Module) -> str | None:
+    """The same for what computes table 1 in float32 alone."""
+    return not_table_1(network) or needs_float32(network)
 
 
 class DftForward:
@@ -177,25 +182,6 @@ class DftForward:
         return torch.cat(rows)[:, None] + self._bias6
 
 
-class Room(threading.local):
-    """Memory for intermediate values by name, each thread's own, kept from call to call.
-
-    Fresh memory has to be cleared by the system, page by page, which takes as long as computing.
-    """
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        self._dtype = dtype
-        self._kept: dict[str, Tensor] = {}
-
-    def __call__(self, name: str, *shape: int) -> Tensor:
-        size = math.prod(shape)
-        kept = self._kept.get(name)
-        if kept is None or kept.numel() < size:
-            with torch.inference_mode(False):  # so that it can be written in any mode later
-                kept = self._kept[name] = torch.empty(size, dtype=self._dtype)
-        return kept[:size].view(shape)
-
-
 def _encoder(network: FcnProximity) -> Forward:
     """`FcnProximity.encode` with pools that torch computes faster than its own."""
     layers = [
@@ -238,9 +224,7 @@ def _prepare_reduced(network: Any, device: torch.device, dtype: torch.dtype | No
     return DftForward(network, torch.bfloat16)
 
 
-def _refused(network: torch.nn.Module) -> str | None:
-    return not_table_1(network) or needs_float32(network)
-
-
 DFT = Runtime(exact=True, devices=("cpu",), prepare=_prepare, refuses=not_table_1)
-DFT_BF16 = Runtime(exact=False, devices=("cpu",), prepare=_prepare_reduced, refuses=_refused)
+DFT_BF16 = Runtime(
+    exact=False, devices=("cpu",), prepare=_prepare_reduced, refuses=not_table_1_in_float32
+)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from napari_nucbudget.models.runtimes import Forward, Runtime
-from napari_nucbudget.models.runtimes.dft import Room, not_table_1
+from napari_nucbudget.models.runtimes.dft import not_table_1_in_float32
 from napari_nucbudget.models.runtimes.fft_kernels import (
     HALF,
     PLANES,
@@ -32,13 +32,13 @@ from napari_nucbudget.models.runtimes.fft_kernels import (
     kernels,
 )
 from napari_nucbudget.models.runtimes.lanes import LANES, absent, has_bfloat16
-from napari_nucbudget.models.runtimes.reduced import needs_float32
+from napari_nucbudget.models.runtimes.room import Room
 from napari_nucbudget.nets.fcn_proximity import FcnProximity
 
 __all__ = ["FFT", "FFT_BF16", "FftForward"]
 
 ROWS = 16
-"""Rows that a layer is computed for before the next one, few enough for the cache."""
+"""Rows that a layer is computed for before the next one: few enough for the cache, at least 4."""
 DELAY = 7
 """Rows by which the third layer lags behind the first: each layer and pool needs some below."""
 REACH = TAPS // 2
@@ -174,7 +174,7 @@ class FftForward:
             for values in layers:
                 values[:2] = values[ROWS:]
             for values in pooled:
-                values[:4] = values[ROWS:].clone() if ROWS < 4 else values[ROWS:]
+                values[:4] = values[ROWS:]
 
     def _tiles(self, features: Tensor, across: int, out: Tensor, start: int) -> None:
         """What follows the three first layers, for TOGETHER tiles from `start` on."""
@@ -266,15 +266,17 @@ def _missing_reduced() -> str | None:
     return reason
 
 
-def _refuses(network: torch.nn.Module) -> str | None:
-    return not_table_1(network) or needs_float32(network)
-
-
-FFT = Runtime(exact=True, devices=("cpu",), prepare=_prepare, missing=absent, refuses=_refuses)
+FFT = Runtime(
+    exact=True,
+    devices=("cpu",),
+    prepare=_prepare,
+    missing=absent,
+    refuses=not_table_1_in_float32,
+)
 FFT_BF16 = Runtime(
     exact=False,
     devices=("cpu",),
     prepare=_prepare_reduced,
     missing=_missing_reduced,
-    refuses=_refuses,
+    refuses=not_table_1_in_float32,
 )

@@ -1,7 +1,7 @@
 """What `fft` computes in, for LLVM: table 1 on vectors of sixteen channels.
 
-Maps are (rows, columns, channels) in float32; in the kernels that end in ``_bf16`` what is
-multiplied is bfloat16, two channels to a word, and sums are float32. No kernel looks beyond
+Maps are (rows, columns, channels) in float32; in reduced kernels what is multiplied is
+bfloat16, two channels to a word, and sums are float32. No kernel looks beyond
 what it is given: who calls it provides borders of zeros. A transform is one of 48 x 48 pixels, of
 which 38 x 38 results are free of wrap-around; of its columns of frequencies 25 are kept, since
 pixels are real. Complex vectors are sixteen real parts, then sixteen imaginary ones.
@@ -83,9 +83,8 @@ def _convolution(taps: int, channels: int, many: int, *, reduced: bool) -> Code:
 
     A block has `many` pixels. Weights are (row, channel, column, output).
     """
-    suffix = "_bf16" if reduced else ""
     code = Code(
-        f"convolve{taps}{suffix}",
+        f"convolve{taps}",
         pointers=("x", "weights", "bias", "y"),
         sizes=("rows", "blocks", "width", "x_row", "y_row"),
     )
@@ -151,7 +150,7 @@ def _forward(*, reduced: bool) -> Code:
     Reduced, a frequency is sixteen words (re, im).
     """
     code = Code(
-        "forward_bf16" if reduced else "forward",
+        "forward",
         pointers=("x", "room", "spectrum", "sums"),
         sizes=("x_row", "gap", "tiles"),
     )
@@ -203,7 +202,7 @@ def _layer(many: int, *, reduced: bool) -> Code:
     complex vectors.
     """
     code = Code(
-        "layer_bf16" if reduced else "layer",
+        "layer",
         pointers=("spectrum", "weights", "own", "products", "columns"),
         sizes=("blocks", "tiles"),
     )
@@ -273,7 +272,7 @@ def _backward(*, reduced: bool) -> Code:
     `bias` is (tile, 128), as is every pixel of `values` (tile, y, x); both begin at that vector.
     """
     code = Code(
-        "backward_bf16" if reduced else "backward",
+        "backward",
         pointers=("columns", "bias", "values"),
         sizes=("tiles",),
     )
@@ -309,7 +308,7 @@ def _head(pixels: int, together: int, *, reduced: bool) -> Code:
     `last` the weights of the last layer.
     """
     code = Code(
-        "head_bf16" if reduced else "head",
+        "head",
         pointers=("values", "weights", "bias", "last", "out"),
         sizes=("blocks",),
     )
@@ -358,7 +357,7 @@ def blocks() -> Blocks:
 
 @cache
 def kernels(of: Blocks, *, reduced: bool) -> dict[str, Callable[..., None]]:
-    """All of them by name, without the suffix; compiled once in a process."""
+    """All of them by name; compiled once in a process."""
     codes = [
         _convolution(7, 3, of.seven, reduced=False),
         _convolution(5, LANES, of.five, reduced=reduced),
@@ -369,4 +368,4 @@ def kernels(of: Blocks, *, reduced: bool) -> dict[str, Callable[..., None]]:
         _backward(reduced=reduced),
         _head(of.pixels, of.planes, reduced=reduced),
     ]
-    return {name.removesuffix("_bf16"): code for name, code in compiled(codes).items()}
+    return compiled(codes)

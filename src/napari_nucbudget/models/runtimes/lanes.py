@@ -21,11 +21,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 
 __all__ = ["LANES", "ZERO", "Code", "absent", "compiled", "has_bfloat16", "has_wide_registers"]
 
 LANES = 16
+OLDEST = 0, 45
+"""Of llvmlite: with it came LLVM 20, whose language is written here."""
 ZERO = "zeroinitializer"
 """The vector of zeros; what it is added to or multiplied with costs nothing."""
 _FLOATS = "<16 x float>"
@@ -35,10 +38,11 @@ _SIGN = 0x80000000
 _DECLARED = """
 declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)
 declare float @llvm.vector.reduce.fadd.v16f32(float, <16 x float>)
+"""
+_DECLARED_BFLOAT16 = """
 declare <16 x float> @llvm.x86.avx512bf16.dpbf16ps.512(
     <16 x float>, <32 x bfloat>, <32 x bfloat>)
 """
-_DECLARED_PLAIN = _DECLARED[: _DECLARED.index("declare <16 x float> @llvm.x86")]
 
 
 class Code:
@@ -213,6 +217,9 @@ def absent() -> str | None:
     """What to install, in words; None where LLVM is there."""
     if find_spec("llvmlite") is None:
         return 'llvmlite is not installed; pip install "napari-nucbudget[fast]"'
+    found = version("llvmlite")
+    if tuple(map(int, found.split(".")[:2])) < OLDEST:
+        return f'llvmlite {found} is too old; pip install -U "napari-nucbudget[fast]"'
     return None
 
 
@@ -244,7 +251,7 @@ def compiled(codes: Iterable[Code]) -> dict[str, Callable[..., None]]:
     with _compiling:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        declared = _DECLARED if has_bfloat16() else _DECLARED_PLAIN
+        declared = _DECLARED + (_DECLARED_BFLOAT16 if has_bfloat16() else "")
         module = llvm.parse_assembly("\n".join([declared, *map(str, codes)]))
         machine = llvm.Target.from_default_triple().create_target_machine(
             cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
