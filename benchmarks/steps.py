@@ -40,11 +40,11 @@ def maps() -> dict[str, NDArray[np.float32]]:
 
 def time_peaks(name: str, values: NDArray[np.float32], rounds: int) -> list[Row]:
     """Whole `local_maxima`, sub-pixel places included, against skimage's pixels."""
-    kernels = peak_pixels._kernels
+    kernel = peak_pixels._kernel
 
     def ours(plain: bool) -> Callable[[], object]:
         def work() -> object:
-            peak_pixels._kernels = (lambda: None) if plain else kernels  # type: ignore[assignment]
+            peak_pixels._kernel = (lambda: None) if plain else kernel  # type: ignore[assignment]
             return local_maxima(values, min_distance=DISTANCE, threshold=THRESHOLD)
 
         return work
@@ -56,10 +56,10 @@ def time_peaks(name: str, values: NDArray[np.float32], rounds: int) -> list[Row]
 
     baseline = f"skimage peak_local_max, {name}"
     works = {baseline: skimage, f"peaks, numpy, {name}": ours(True)}
-    if kernels() is not None:
+    if kernel() is not None:
         works[f"peaks, numba, {name}"] = ours(False)
     times = times_in_turn(works, rounds=rounds)
-    peak_pixels._kernels = kernels
+    peak_pixels._kernel = kernel
     count = len(local_maxima(values, min_distance=DISTANCE, threshold=THRESHOLD).yx)
     unit = f"MPix/s, {count:,} peaks"
     return [

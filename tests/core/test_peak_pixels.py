@@ -119,12 +119,12 @@ def test_numba_is_used_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_without_numba_the_peaks_are_found_by_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
-    module._kernels.cache_clear()
+    module._kernel.cache_clear()
     try:
         assert peak_pixels(np.eye(3), min_distance=1.0, threshold=0.5).tolist() == [0, 4, 8]
-        assert module._kernels() is None
+        assert module._kernel() is None
     finally:
-        module._kernels.cache_clear()
+        module._kernel.cache_clear()
 
 
 def test_maps_that_do_not_lie_row_by_row_in_memory_have_the_same_peaks() -> None:

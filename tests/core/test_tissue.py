@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
+from napari_nucbudget.core import tissue
 from napari_nucbudget.core.overview import read_overview
 from napari_nucbudget.core.tissue import (
     TissueMask,
@@ -157,6 +158,27 @@ def test_tiny_and_empty_overviews_are_answered(shape: tuple[int, ...]) -> None:
 def test_what_is_no_8_bit_colour_image_is_refused(bad: NDArray[Any]) -> None:
     with pytest.raises(ConfigError, match="8-bit pixels"):
         tissue_mask(bad, mpp=MPP)
+
+
+@pytest.mark.parametrize("side", [1, 2, 7, 16, 80])
+def test_the_pixels_of_a_square_are_counted_by_the_rule(side: int) -> None:
+    rng = np.random.default_rng(side)
+    rgb = rng.integers(0, 256, (150, 90, 3)) * rng.random((150, 90, 1)) ** 2
+    rgb[:40] = rgb[:40, :, :1]  # grey, some of it 0
+    rgb = rgb.astype(np.uint8)
+    red, green, blue = rgb.astype(int).transpose(2, 0, 1)
+    largest, smallest = rgb.max(axis=2).astype(int), rgb.min(axis=2).astype(int)
+    ink = (green - red > 12) | (blue - red > 70)
+    dark = (largest < 100) & (largest - smallest < 28)
+    saturation = (largest - smallest) * 255 // np.maximum(largest, 1) * ~(ink | dark)
+    rows, columns = np.arange(0, 150, side), np.arange(0, 90, side)
+    for threshold in (14, 22, 30):
+        counts = tissue._squares(rgb, threshold, side)
+        for found, flags in zip(counts, (saturation >= threshold, ink, dark), strict=True):
+            true = np.add.reduceat(np.add.reduceat(flags.astype(int), rows), columns, axis=1)
+            assert found.tolist() == true.tolist()
+    histogram = np.bincount(saturation.ravel(), minlength=256)
+    assert tissue._saturations(rgb).tolist() == histogram.tolist()
 
 
 @given(st.lists(st.integers(0, 255), min_size=2, max_size=300))

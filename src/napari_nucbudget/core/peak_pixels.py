@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nucbudget.core.compiled_peaks import candidate_pixels, lone_pixels
+from napari_nucbudget.core.compiled_peaks import lone_pixels
 
 __all__ = ["compiled_peak_pixels", "peak_pixels", "plain_peak_pixels"]
 
@@ -28,7 +28,7 @@ def peak_pixels(values: NDArray[Any], *, min_distance: float, threshold: float) 
 
     See `napari_nucbudget.core.proximity.local_maxima` for the rule.
     """
-    if _kernels() is None:
+    if _kernel() is None:
         return plain_peak_pixels(values, min_distance=min_distance, threshold=threshold)
     return compiled_peak_pixels(values, min_distance=min_distance, threshold=threshold)
 
@@ -55,28 +55,24 @@ def compiled_peak_pixels(
     values: NDArray[Any], *, min_distance: float, threshold: float
 ) -> NDArray[np.intp]:
     """`peak_pixels` with numba, which must be installed."""
-    kernels = _kernels()
-    assert kernels is not None
-    index = kernels.candidates(values, values.dtype.type(threshold), min_distance >= 1)
+    kernel = _kernel()
+    assert kernel is not None
+    level = values.dtype.type(threshold)
+    if min_distance < 1:  # every pixel is alone in its disc
+        return np.flatnonzero(values >= level)
     dy, dx = (axis - int(min_distance) for axis in np.nonzero(_disc(min_distance)))
-    found: NDArray[np.intp] = index[kernels.alone(values, index, dy, dx)]
-    return found
-
-
-class _Kernels(NamedTuple):
-    candidates: Callable[..., NDArray[np.intp]]
-    alone: Callable[..., NDArray[np.bool_]]
+    return kernel(values, level, dy, dx)
 
 
 @cache
-def _kernels() -> _Kernels | None:
+def _kernel() -> Callable[..., NDArray[np.intp]] | None:
     """The compiled loops, or None where numba is not installed."""
     try:
         from numba import njit
     except ImportError:
         return None
-    compiled = njit(cache=True, nogil=True)
-    return _Kernels(compiled(candidate_pixels), compiled(lone_pixels))
+    compiled: Callable[..., NDArray[np.intp]] = njit(cache=True, nogil=True)(lone_pixels)
+    return compiled
 
 
 def _disc(min_distance: float) -> NDArray[np.bool_]:

@@ -154,16 +154,13 @@ def tissue_mask(rgb: NDArray[np.uint8], *, mpp: float) -> NDArray[np.bool_]:
     height, width = rgb.shape[:2]
     if not height or not width:
         return np.zeros((height, width), np.bool_)
-    saturation, ink, dark = _colours(rgb)
     # Every fourth row suffices for a histogram.
-    threshold = otsu_threshold(np.bincount(saturation[::4].ravel(), minlength=256))
+    threshold = otsu_threshold(_saturations(rgb[::4]))
     threshold = min(max(threshold, SATURATION_RANGE[0]), SATURATION_RANGE[1])
-    stained = saturation >= threshold
     side = max(1, round(GRID_UM / mpp))
-    coarse = _tidied(
-        _counts(stained, side), _counts(ink, side), _counts(dark, side), side * side, mpp * side
-    )
-    return np.repeat(np.repeat(coarse, side, axis=0)[:height], side, axis=1)[:, :width]
+    stained, ink, dark = _squares(rgb, threshold, side)
+    coarse = _tidied(stained, ink, dark, side * side, mpp * side)
+    return np.repeat(np.repeat(coarse, side, axis=1)[:, :width], side, axis=0)[:height]
 
 
 def otsu_threshold(counts: NDArray[np.integer]) -> int:
@@ -185,51 +182,70 @@ def otsu_threshold(counts: NDArray[np.integer]) -> int:
     return int(between.argmax()) + 1
 
 
+def _saturations(rgb: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """(256,) histogram of the saturation 0 .. 255."""
+    table = _saturation_table()
+    counts = np.zeros(256, np.intp)
+    for top in range(0, len(rgb), ROWS):
+        largest, spread, _, _ = _colours(rgb[top : top + ROWS])
+        index = largest.astype(np.uint16) << 8 | spread
+        counts += np.bincount(np.take(table, index).ravel(), minlength=256)
+    return counts
+
+
 def _saturation_table() -> NDArray[np.uint8]:
-    """Saturation 0 .. 255 by largest * 256 + smallest channel."""
+    """Saturation 0 .. 255 by largest channel * 256 + its distance to the smallest."""
     largest = np.arange(256)[:, None]
-    smallest = np.arange(256)[None]
-    table = np.maximum(largest - smallest, 0) * 255 // np.maximum(largest, 1)
-    return np.asarray(table, np.uint8).ravel()
+    spread = np.minimum(np.arange(256), largest)
+    return np.asarray(spread * 255 // np.maximum(largest, 1), np.uint8).ravel()
+
+
+def _squares(rgb: NDArray[np.uint8], threshold: int, side: int) -> NDArray[np.unsignedinteger]:
+    """(3, h, w) how many pixels of every square of `side` are stained, ink and dark."""
+    height, width = (math.ceil(n / side) for n in rgb.shape[:2])
+    counts = np.zeros((3, height, width), np.uint8 if side < 16 else np.uint32)
+    band = max(1, ROWS // side)
+    for top in range(0, height, band):
+        largest, spread, ink, dark = _colours(rgb[top * side : (top + band) * side])
+        # spread * 255 // largest >= threshold > 0 without the division; 255 * 255 is 16 bits.
+        stained = np.multiply(spread, 255, dtype=np.uint16) >= np.multiply(
+            largest, threshold, dtype=np.uint16
+        )
+        stained &= spread > 0
+        for kind, flags in zip(counts, (stained, ink, dark), strict=True):
+            _count(flags, side, out=kind[top : top + band])
+    return counts
 
 
 def _colours(
     rgb: NDArray[np.uint8],
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Saturation, coloured ink, and what is dark without a colour, all (h, w).
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Largest channel, its distance to the smallest, coloured ink, what is dark without a colour.
 
-    The saturation of the latter two is 0.
+    All (h, w). The distance, and so the saturation, of the latter two is 0.
     """
-    table = _saturation_table()
-    saturation = np.empty(rgb.shape[:2], np.uint8)
-    ink, dark = np.empty(rgb.shape[:2], np.bool_), np.empty(rgb.shape[:2], np.bool_)
-    for top in range(0, len(rgb), ROWS):
-        rows = slice(top, top + ROWS)
-        red, green, blue = (np.ascontiguousarray(rgb[rows, :, c]) for c in range(3))
-        largest = np.maximum(np.maximum(red, green), blue)
-        smallest = np.minimum(np.minimum(red, green), blue)
-        index = largest.astype(np.uint16) << 8 | smallest
-        # Unsigned differences that cannot wrap: a - min(a, b).
-        pen = (green - np.minimum(green, red)) > PEN_GREEN
-        pen |= (blue - np.minimum(blue, red)) > PEN_BLUE
-        black = (largest < DARK) & (largest - smallest < GREY)
-        ink[rows], dark[rows] = pen, black
-        np.multiply(np.take(table, index), ~(pen | black), out=saturation[rows])
-    return saturation, ink, dark
+    red, green, blue = (np.ascontiguousarray(rgb[:, :, c]) for c in range(3))
+    largest = np.maximum(np.maximum(red, green), blue)
+    spread = largest - np.minimum(np.minimum(red, green), blue)
+    # Unsigned differences that cannot wrap: a - min(a, b).
+    ink = (green - np.minimum(green, red)) > PEN_GREEN
+    ink |= (blue - np.minimum(blue, red)) > PEN_BLUE
+    dark = (largest < DARK) & (spread < GREY)
+    spread *= ~(ink | dark)
+    return largest, spread, ink, dark
 
 
-def _counts(flags: NDArray[np.bool_], side: int) -> NDArray[np.unsignedinteger]:
-    """How many pixels are set in every square of `side` pixels; the last may be smaller."""
-    height, width = (math.ceil(n / side) for n in flags.shape)
-    rows = np.zeros((height, flags.shape[1]), np.uint8 if side < 16 else np.uint32)
+def _count(flags: NDArray[np.bool_], side: int, *, out: NDArray[np.unsignedinteger]) -> None:
+    """Add to `out` how many pixels are set in every square of `side`; the last may be smaller."""
+    if not flags.any():
+        return
+    rows = np.zeros((len(out), flags.shape[1]), out.dtype)
     for first in range(side):
         part = flags[first::side]
         rows[: len(part)] += part.view(np.uint8)
-    counts = np.zeros((height, width), rows.dtype)
     for first in range(side):
         column = rows[:, first::side]
-        counts[:, : column.shape[1]] += column
-    return counts
+        out[:, : column.shape[1]] += column
 
 
 def _tidied(
@@ -256,6 +272,8 @@ def _tidied(
 
 def _grown(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     """The mask with a border of `by` squares to all sides, also across corners."""
+    if not mask.any():
+        return mask
     tall = mask.copy()
     for shift in range(1, min(by, mask.shape[0] - 1) + 1):
         tall[shift:] |= mask[:-shift]
@@ -277,10 +295,15 @@ def _without_small(
     labels, count = ndimage.label(mask)
     if not count:
         return mask
-    large = np.bincount(labels.ravel(), minlength=count + 1) >= smallest
+    flat = labels.ravel()
+    # Run by run of one label: they are far fewer than squares.
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    lengths = np.diff(starts, append=len(flat))
+    runs = flat[starts]
+    large = np.bincount(runs, weights=lengths, minlength=count + 1) >= smallest
     if border:
         edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
         large[np.concatenate(edges)] = True
     large[0] = False
-    kept: NDArray[np.bool_] = large[labels]
+    kept: NDArray[np.bool_] = np.repeat(large[runs], lengths).reshape(mask.shape)
     return kept
