@@ -18,8 +18,14 @@ from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.labels import AnnotatedImage
 
 RADIUS_UM = 3.3
-CPU = torch.device("cpu")
 MODELS = ["nuclei-fast", "nuclei-fcn"]
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here"),
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +35,25 @@ def images(nucbudget_data: Path) -> list[AnnotatedImage]:
     return [image for each in sets for image in read_label_set(each, splits=("validation",))]
 
 
-def usable(model: str, *, exact: bool) -> list[str]:
-    network = load_detector(model, device="cpu").network
-    names = [n for n in RUNTIMES if RUNTIMES[n].exact == exact and n != "eager"]
-    return [n for n in names if why_not(n, network, CPU) is None]
+def usable(model: str, device: str, *, exact: bool) -> list[str]:
+    network = load_detector(model, device=device).network
+    names = [n for n in RUNTIMES if RUNTIMES[n].exact == exact]
+    return [n for n in names if why_not(n, network, torch.device(device)) is None]
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("model", MODELS)
-def test_exact_runtimes_give_the_map_of_torch(model: str, images: list[AnnotatedImage]) -> None:
+def test_exact_runtimes_give_the_map_of_torch(
+    model: str, device: str, images: list[AnnotatedImage]
+) -> None:
     detector = load_detector(model, device="cpu", precision="float32")
+    other = load_detector(model, device=device, precision="float32")
     for image in images[:2]:
         grid = ModelGrid.of(image.source, mpp=image.mpp, model_mpp=detector.card.input.mpp)
         rgb = grid.read(Region(0, 0, 200, 240).clipped(grid.shape))
         expected = detector.with_runtime("eager").proximity(rgb)
-        for name in usable(model, exact=True):
-            found = detector.with_runtime(name).proximity(rgb)
+        for name in usable(model, device, exact=True):
+            found = other.with_runtime(name).proximity(rgb)
             assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max(), name
 
 
@@ -51,9 +61,10 @@ def hits(found: np.ndarray, wanted: np.ndarray, mpp: float) -> int:
     return len(match(found, wanted, radius=RADIUS_UM / mpp)[0])
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("model", "count"), [("nuclei-fast", 22), ("nuclei-fcn", 4)])
 def test_reduced_runtimes_find_the_same_nuclei(
-    model: str, count: int, images: list[AnnotatedImage]
+    model: str, count: int, device: str, images: list[AnnotatedImage]
 ) -> None:
     images = images[:count]
     exact = load_detector(model, device="cpu", precision="float32")  # its plain runtime: exact
@@ -66,8 +77,8 @@ def test_reduced_runtimes_find_the_same_nuclei(
         )
         return 2 * shared / (sum(map(len, found)) + sum(map(len, wanted)))
 
-    for name in usable(model, exact=False):
-        reduced = load_detector(model, device="cpu").with_runtime(name)
+    for name in usable(model, device, exact=False):
+        reduced = load_detector(model, device=device).with_runtime(name)
         found = [detect(image.source, reduced, mpp=image.mpp).yx for image in images]
         same = f1(found, expected)
         assert same >= 0.999, name

@@ -46,12 +46,13 @@ def test_inference_on_a_processor_is_float32_so_that_it_does_not_depend_on_the_m
     assert choose_precision("auto", torch.device("cpu"), training=False) is None
 
 
-@pytest.mark.parametrize(("bf16", "expected"), [(True, torch.bfloat16), (False, torch.float16)])
-def test_a_gpu_computes_in_the_reduced_type_that_it_has(
-    monkeypatch: pytest.MonkeyPatch, bf16: bool, expected: torch.dtype
+@pytest.mark.parametrize(("bf16", "learns"), [(True, torch.bfloat16), (False, torch.float16)])
+def test_a_gpu_computes_in_float16_and_learns_in_bfloat16_where_it_has_it(
+    monkeypatch: pytest.MonkeyPatch, bf16: bool, learns: torch.dtype
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
-    assert choose_precision("auto", torch.device("cuda"), training=False) == expected
+    assert choose_precision("auto", torch.device("cuda"), training=False) == torch.float16
+    assert choose_precision("auto", torch.device("cuda"), training=True) == learns
 
 
 def test_autocast_of_float32_changes_nothing() -> None:

@@ -57,7 +57,8 @@ def choose_device(name: str = "auto") -> torch.device:
 def choose_precision(precision: str, device: torch.device, *, training: bool) -> torch.dtype | None:
     """Reduced type for autocast, or None for float32.
 
-    ``auto`` means bfloat16 (float16 before Ampere) on CUDA. On a processor it
+    ``auto`` means float16 on CUDA, in training bfloat16 where the GPU has it (from
+    Ampere on), whose range gradients need. On a processor it
     means float32 for inference, so that proposals do not depend on the
     machine, and bfloat16 for training where the instruction set has it.
 
@@ -78,7 +79,7 @@ def choose_precision(precision: str, device: torch.device, *, training: bool) ->
             f"precision must be auto, float32, bfloat16 or float16, got {precision!r}."
         )
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.bfloat16 if training and torch.cuda.is_bf16_supported() else torch.float16
     if device.type == "cpu" and training and _cpu_has_bfloat16():
         return torch.bfloat16
     return None

@@ -92,9 +92,7 @@ def _channels_last(x: Tensor) -> Tensor:
 
 
 def _prepare(network: torch.nn.Module, device: torch.device, dtype: torch.dtype | None) -> Forward:
-    if dtype is None:
-        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return GraphForward(network, device, dtype)
+    return GraphForward(network, device, dtype or torch.float16)
 
 
 CUDA = Runtime(exact=False, devices=("cuda",), prepare=_prepare, refuses=needs_float32)
