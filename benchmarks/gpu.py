@@ -127,7 +127,8 @@ class Watch:
 
 def slide(path: Path, name: str, runs: int) -> dict[str, Any]:
     """File to table, decoding and writing included; the first run warms up."""
-    detector, seconds, processor, shares = load_detector(name, device="cuda"), [], [], []
+    detector = load_detector(name, device="cuda").with_runtime("cuda")
+    seconds, processor, shares = [], [], []
     for _ in range(runs + 1):
         with tempfile.TemporaryDirectory() as folder:
             spent, started = time.process_time(), time.perf_counter()

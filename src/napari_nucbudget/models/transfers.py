@@ -52,7 +52,7 @@ class Transfers:
         self._next = (self._next + 1) % SLOTS
         slot.collect()
         source = slot.host.of(pixels.shape)
-        source.copy_(torch.from_numpy(np.ascontiguousarray(pixels)))
+        np.copyto(source.numpy(), pixels)  # torch's copy would wake all cores, which others need
         with _on(self._up):  # asked for on this stream: memory goes round within one stream
             given = slot.device.of(pixels.shape)
             given.copy_(source, non_blocking=True)
