@@ -30,8 +30,8 @@ TITLES = {
     "memory": "Memory that detection takes beside the image",
     "startup": "Start-up",
 }
-WHAT_IS_NOT_COMPARED = ("startup",)
-"""Wall time of other processes: too noisy to warn by."""
+WHAT_IS_NOT_COMPARED = ("startup", "gpu")
+"""Wall time of other processes: too noisy to warn by. Rates of a GPU: no shares in turn."""
 
 
 def load(folder: Path) -> dict[str, dict[str, Any]]:
