@@ -21,6 +21,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,10 @@ def milliseconds(work: Callable[[], Any], *, rounds: int = 20) -> float:
     """Median of the GPU's own clock."""
     for _ in range(5):
         work()
-    times = []
+    event: Any = torch.cuda.Event
+    times: list[float] = []
     for _ in range(rounds):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin, end = event(enable_timing=True), event(enable_timing=True)
         begin.record()
         work()
         end.record()
@@ -62,7 +64,7 @@ def ceilings() -> dict[str, float]:
     for dtype in (torch.float16, torch.float32):
         a = torch.randn(8192, 8192, device=GPU, dtype=dtype)
         name = f"{str(dtype).removeprefix('torch.')} product, TFLOP/s"
-        found[name] = 2 * 8192**3 / milliseconds(lambda a=a: a @ a) / 1e9
+        found[name] = 2 * 8192**3 / milliseconds(partial(torch.matmul, a, a)) / 1e9
     a = torch.empty(1 << 30, device=GPU, dtype=torch.uint8)
     b, host = torch.empty_like(a), torch.empty(1 << 28, dtype=torch.uint8).pin_memory()
     found["memory read and written, GB/s"] = 2 * a.numel() / milliseconds(lambda: b.copy_(a)) / 1e6
@@ -84,7 +86,7 @@ def runtimes(peak: float) -> list[dict[str, Any]]:
         for runtime, dtype in kinds:
             forward = prepare(detector.network, GPU, dtype, runtime)
             with torch.inference_mode():
-                ms = milliseconds(lambda f=forward, x=x: f(x))
+                ms = milliseconds(partial(forward, x))
             rate = side * side / ms / 1e3
             precision = str(dtype or "float32").removeprefix("torch.")
             rows.append(
