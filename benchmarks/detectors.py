@@ -52,8 +52,7 @@ def networks() -> tuple[Works, dict[str, float]]:
     for name in ("nuclei-fcn", "nuclei-fast"):
         detector = load_detector(name, device="cpu")
         network = detector.network
-        rule = TilePeaks.of(detector)
-        own = detector.tile + 2 * -(-rule.halo // rule.align) * rule.align
+        own = tile_side(detector)
         x = torch.randn(1, 3, own, own)
         plain: Any = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         label = PLAIN if name == "nuclei-fcn" else f"{name}, plain torch float32"
@@ -67,6 +66,12 @@ def networks() -> tuple[Works, dict[str, float]]:
                 works[label] = inference(prepare(network, CPU, None, runtime), last)
                 sizes[label] = own**2 / 1e6
     return works, sizes
+
+
+def tile_side(detector: Detector) -> int:
+    """Side of a tile as detection reads it, halo included."""
+    rule = TilePeaks.of(detector)
+    return detector.tile + 2 * -(-rule.halo // rule.align) * rule.align
 
 
 def inference(forward: Callable[[Any], Any], x: torch.Tensor) -> Callable[[], object]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -26,19 +25,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from detectors import FLOP, tile_side
 from pairs import MEASURED, machine
 
 from napari_nucbudget.core.resample import grid_length
 from napari_nucbudget.infer.slide import iter_slide
-from napari_nucbudget.infer.tile_peaks import TilePeaks
+from napari_nucbudget.io.images import open_image
 from napari_nucbudget.models.library import load_detector
 from napari_nucbudget.models.runtimes import prepare
 from napari_nucbudget.types.progress import result_of
 
 PAPERS = 107_250 * 103_168
 """Pixels of the paper's slide."""
-FLOP = {"nuclei-fcn": 558_900, "nuclei-fast": 10_700}
-"""Operations a pixel."""
 GPU = torch.device("cuda")
 
 
@@ -78,8 +76,7 @@ def runtimes(peak: float) -> list[dict[str, Any]]:
     rows = []
     for name, flop in FLOP.items():
         detector = load_detector(name, device="cuda")
-        rule = TilePeaks.of(detector)
-        side = detector.tile + 2 * -(-rule.halo // rule.align) * rule.align
+        side = tile_side(detector)
         x = torch.randn(1, 3, side, side, device=GPU)
         x = x.contiguous(memory_format=torch.channels_last)
         kinds = [("eager", None), ("cuda", torch.bfloat16), ("cuda", torch.float16)]
@@ -139,8 +136,6 @@ def slide(path: Path, name: str, runs: int) -> dict[str, Any]:
             seconds.append(time.perf_counter() - started)
             processor.append(time.process_time() - spent)
             shares = watch.seen.most_common(12)
-    from napari_nucbudget.io.images import open_image
-
     height, width = open_image(path).shape
     step = detector.card.input.mpp / result.mpp
     model = grid_length(height, step) * grid_length(width, step)
@@ -172,7 +167,7 @@ def main() -> None:
     print(limits, flush=True)
     record = {
         "name": "gpu",
-        "machine": {**machine(), "gpu": torch.cuda.get_device_name(), "cpus": os.cpu_count()},
+        "machine": {**machine(), "gpu": torch.cuda.get_device_name()},
         "ceilings": limits,
         "runtimes": runtimes(limits["float16 product, TFLOP/s"]),
         "slides": [slide(given.slide, name, given.runs) for name in FLOP],

@@ -6,8 +6,9 @@ Seconds of processor time on one thread, in turn; writes ``runs/bench/steps.json
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,14 +41,13 @@ def maps() -> dict[str, NDArray[np.float32]]:
 
 def time_peaks(name: str, values: NDArray[np.float32], rounds: int) -> list[Row]:
     """Whole `local_maxima`, sub-pixel places included, against skimage's pixels."""
-    kernel = peak_pixels._kernel
 
-    def ours(plain: bool) -> Callable[[], object]:
-        def work() -> object:
-            peak_pixels._kernel = (lambda: None) if plain else kernel  # type: ignore[assignment]
-            return local_maxima(values, min_distance=DISTANCE, threshold=THRESHOLD)
+    def ours() -> Any:
+        return local_maxima(values, min_distance=DISTANCE, threshold=THRESHOLD)
 
-        return work
+    def numpys() -> object:
+        with patch.object(peak_pixels, "compiled", lambda loop: None):
+            return ours()
 
     def skimage() -> object:
         return peak_local_max(  # type: ignore[no-untyped-call]
@@ -55,12 +55,11 @@ def time_peaks(name: str, values: NDArray[np.float32], rounds: int) -> list[Row]
         )
 
     baseline = f"skimage peak_local_max, {name}"
-    works = {baseline: skimage, f"peaks, numpy, {name}": ours(True)}
-    if kernel() is not None:
-        works[f"peaks, numba, {name}"] = ours(False)
+    works = {baseline: skimage, f"peaks, numpy, {name}": numpys}
+    if find_spec("numba") is not None:
+        works[f"peaks, numba, {name}"] = ours
     times = times_in_turn(works, rounds=rounds)
-    peak_pixels._kernel = kernel
-    count = len(local_maxima(values, min_distance=DISTANCE, threshold=THRESHOLD).yx)
+    count = len(ours().yx)
     unit = f"MPix/s, {count:,} peaks"
     return [
         row(times, what, baseline, value=lambda s: SIDE**2 / 1e6 / s, unit=unit)

@@ -16,6 +16,8 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from napari_nucbudget.core import peak_pixels as module
+from napari_nucbudget.core.compilation import compiled
+from napari_nucbudget.core.compiled_peaks import lone_pixels
 from napari_nucbudget.core.peak_pixels import (
     compiled_peak_pixels,
     peak_pixels,
@@ -106,9 +108,9 @@ def test_numpy_and_numba_agree_on_maps_of_many_bands(levels: int) -> None:
     values = np.random.default_rng(levels).integers(0, levels, (300, 211)).astype(np.float32)
     values[100:220, 50:90] = levels  # a plateau wider than the distance
     plain = plain_peak_pixels(values, min_distance=4.5, threshold=levels / 2)
-    compiled = compiled_peak_pixels(values, min_distance=4.5, threshold=levels / 2)
+    fast = compiled_peak_pixels(values, min_distance=4.5, threshold=levels / 2)
     assert len(plain) >= 10
-    assert plain.tolist() == compiled.tolist()
+    assert plain.tolist() == fast.tolist()
 
 
 @WITH_NUMBA
@@ -119,12 +121,12 @@ def test_numba_is_used_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_without_numba_the_peaks_are_found_by_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
-    module._kernel.cache_clear()
+    compiled.cache_clear()
     try:
         assert peak_pixels(np.eye(3), min_distance=1.0, threshold=0.5).tolist() == [0, 4, 8]
-        assert module._kernel() is None
+        assert compiled(lone_pixels) is None
     finally:
-        module._kernel.cache_clear()
+        compiled.cache_clear()
 
 
 def test_maps_that_do_not_lie_row_by_row_in_memory_have_the_same_peaks() -> None:

@@ -7,35 +7,15 @@ thread does well with them, sixteen wait for each other's lock.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Kernels", "kernels"]
+__all__ = ["resample_into", "smooth_into"]
 
 
-class Kernels(NamedTuple):
-    """The compiled loops."""
-
-    smooth: Callable[..., None]
-    resample: Callable[..., None]
-
-
-@cache
-def kernels() -> Kernels | None:
-    """The compiled loops, or None where numba is not installed."""
-    try:
-        from numba import njit
-    except ImportError:
-        return None
-    compiled = njit(cache=True, nogil=True)
-    return Kernels(compiled(_smooth), compiled(_resample))
-
-
-def _smooth(
+def smooth_into(
     values: NDArray[Any],
     kernel: NDArray[Any],
     rows: NDArray[np.intp],
@@ -72,8 +52,8 @@ def _smooth(
                 row[x] += (left[x] + right[x]) * kernel[i]
 
 
-def _resample(
-    pixels: NDArray[np.uint8],
+def resample_into(
+    pixels: NDArray[Any],
     row_starts: NDArray[np.integer],
     row_index: NDArray[np.integer],
     row_weight: NDArray[np.float32],

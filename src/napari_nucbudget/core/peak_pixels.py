@@ -6,13 +6,12 @@ the same pixels, compiles on first use and keeps the result on disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nucbudget.core.compilation import compiled
 from napari_nucbudget.core.compiled_peaks import lone_pixels
 
 __all__ = ["compiled_peak_pixels", "peak_pixels", "plain_peak_pixels"]
@@ -28,7 +27,7 @@ def peak_pixels(values: NDArray[Any], *, min_distance: float, threshold: float) 
 
     See `napari_nucbudget.core.proximity.local_maxima` for the rule.
     """
-    if _kernel() is None:
+    if compiled(lone_pixels) is None:
         return plain_peak_pixels(values, min_distance=min_distance, threshold=threshold)
     return compiled_peak_pixels(values, min_distance=min_distance, threshold=threshold)
 
@@ -55,24 +54,14 @@ def compiled_peak_pixels(
     values: NDArray[Any], *, min_distance: float, threshold: float
 ) -> NDArray[np.intp]:
     """`peak_pixels` with numba, which must be installed."""
-    kernel = _kernel()
-    assert kernel is not None
+    loop = compiled(lone_pixels)
+    assert loop is not None
     level = values.dtype.type(threshold)
     if min_distance < 1:  # every pixel is alone in its disc
         return np.flatnonzero(values >= level)
     dy, dx = (axis - int(min_distance) for axis in np.nonzero(_disc(min_distance)))
-    return kernel(values, level, dy, dx)
-
-
-@cache
-def _kernel() -> Callable[..., NDArray[np.intp]] | None:
-    """The compiled loops, or None where numba is not installed."""
-    try:
-        from numba import njit
-    except ImportError:
-        return None
-    compiled: Callable[..., NDArray[np.intp]] = njit(cache=True, nogil=True)(lone_pixels)
-    return compiled
+    found: NDArray[np.intp] = loop(values, level, dy, dx)
+    return found
 
 
 def _disc(min_distance: float) -> NDArray[np.bool_]:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from napari_nucbudget.core.compiled_pixels import kernels
+from napari_nucbudget.core.compilation import compiled
+from napari_nucbudget.core.compiled_pixels import smooth_into
 from napari_nucbudget.core.mirroring import mirrored
 from napari_nucbudget.core.peak_pixels import peak_pixels
 
@@ -91,10 +92,10 @@ def smooth(values: NDArray[Any], sigma: float) -> NDArray[Any]:
     kernel = (kernel / (2 * kernel[1:].sum() + kernel[0])).astype(values.dtype)
     height, width = values.shape
     out = np.empty_like(values, order="C")
-    compiled = kernels()
-    if compiled is not None and values.flags.c_contiguous:
+    loop = compiled(smooth_into)
+    if loop is not None:
         rows, columns = (mirrored(np.arange(-radius, n + radius), n) for n in values.shape)
-        compiled.smooth(values, kernel, rows, columns, out)
+        loop(np.ascontiguousarray(values), kernel, rows, columns, out)
         return out
     sides = np.r_[-radius:0, width : width + radius]
     framed = np.r_[0:radius, width + radius : width + 2 * radius]

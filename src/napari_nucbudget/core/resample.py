@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from napari_nucbudget.core.compiled_pixels import kernels
+from napari_nucbudget.core.compilation import compiled
+from napari_nucbudget.core.compiled_pixels import resample_into
 
 __all__ = ["Axis", "grid_length", "resample"]
 
@@ -87,11 +88,11 @@ def resample(pixels: NDArray[np.uint8], rows: Axis, columns: Axis) -> NDArray[np
     down, across = _matrix(rows, pixels.shape[0]), _matrix(columns, pixels.shape[1])
     height, width = down.shape[0], across.shape[0]
     out = np.empty((height, width, 3), dtype=np.float32)
-    compiled = kernels()
-    if compiled is not None and pixels.dtype == np.uint8:
+    loop = compiled(resample_into)
+    if loop is not None:
         flat = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
         axes = (part for m in (down, across) for part in (m.indptr, m.indices, m.data))
-        compiled.resample(flat, *axes, out.reshape(height, -1))
+        loop(flat, *axes, out.reshape(height, -1))
         return out
     for top in range(0, height, BAND):
         part = down[top : top + BAND]
