@@ -34,7 +34,7 @@ class RedDetector:
     card: ModelCard = CARD
     halo: int = 0
     alignment: int = 1
-    tile: int = 512
+    dense_tile: int = 512
     calls: int = 0
 
     def proximity(self, rgb):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from napari_nucbudget.nets import fcn_fast
 from napari_nucbudget.nets.fcn_fast import FcnFast, FcnFastConfig
 from napari_nucbudget.nets.fcn_proximity import FcnProximity
 
@@ -45,3 +49,40 @@ def test_folding_the_normalisations_away_changes_nothing() -> None:
     x = torch.randn(1, 3, 41, 50, generator=generator, dtype=torch.float64)
     with torch.inference_mode():
         torch.testing.assert_close(plain(x), network(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(41, 50), (128, 90), (255, 81), (256, 64), (391, 203)])
+def test_bands_of_a_large_image_give_the_values_of_the_whole(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcn_fast, "FITTING", 0)  # every image counts as large
+    network = FcnFast().double()
+    generator = torch.Generator().manual_seed(4)
+    network.initialise(generator)
+    nn.init.normal_(network.last.weight, generator=generator)
+    x = torch.randn(2, 3, *shape, generator=generator, dtype=torch.float64)
+    with torch.inference_mode():
+        torch.testing.assert_close(network.in_bands(x), network(x), rtol=1e-12, atol=1e-12)
+
+
+def test_bands_keep_every_layer_small() -> None:
+    network = FcnFast()
+    x = torch.zeros(1, 3, 1600, 1600)
+    with torch.inference_mode(), _Largest() as whole:
+        network(x)
+    with torch.inference_mode(), _Largest() as bands:
+        network.in_bands(x)
+    assert whole.bytes > 32 << 20  # glibc's limit, from which on memory is cleared at every use
+    assert bands.bytes <= x[:, :1].nbytes  # the map
+
+
+class _Largest(TorchDispatchMode):
+    """Bytes of the largest tensor that any operation inside gives."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor) and not func.is_view:
+            self.bytes = max(self.bytes, out.nbytes)
+        return out

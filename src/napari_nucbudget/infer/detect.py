@@ -126,7 +126,7 @@ def iter_detect(
         Where the threshold, the minimum distance or the tile makes no sense.
     """
     card = detector.card
-    tile = detector.tile if tile is None else tile
+    tile = detector.dense_tile if tile is None else tile
     if tile < 1:
         raise ConfigError(f"A tile must be at least 1 pixel wide, got {tile}.")
     grid = ModelGrid.of(source, mpp=pixel_size(source, mpp), model_mpp=card.input.mpp)

@@ -127,6 +127,14 @@ class Detector:
         own = int(getattr(self.network, "tile", 512))
         return own if self.device.type == "cpu" else max(own, 1024)
 
+    @property
+    def dense_tile(self) -> int:
+        """Side of tiles where all of an area is wanted: less halo than `tile`, whose smaller ones
+        leave out more of what is not tissue."""
+        if self.device.type != "cpu":
+            return self.tile
+        return int(getattr(self.network, "dense_tile", self.tile))
+
     def to(self, device: str, precision: str | None = None) -> Detector:
         """The same detector on another device; this one stays where it is."""
         chosen = choose_device(device)
@@ -206,7 +214,9 @@ class Detector:
         spec = self.card.input
         mean = torch.tensor(spec.mean, device=self.device, dtype=self._own)
         std = torch.tensor(spec.std, device=self.device, dtype=self._own)
-        x = (pixels / 255.0 - mean) / std
+        x = pixels / 255.0
+        x -= mean
+        x /= std
         # (h, w, 3) seen as (1, 3, h, w) is channels-last already
         x = x.permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
         return self._forward(x)[0, 0]

@@ -9,8 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_nucbudget.nets.convolutions import copy_folded, initialise
+from napari_nucbudget.nets.in_bands import BandedConv, Delay
 
 __all__ = ["FcnFast", "FcnFastConfig"]
+
+BAND = 128
+"""Rows that are computed at once by `FcnFast.in_bands`."""
+FITTING = 1_500_000
+"""Pixels up to which no layer takes more than 24 MB, so that bands would save nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class FcnFast(nn.Module):
     receptive_field = 119
     alignment = 8
     tile = 1024
+    dense_tile = 2048
 
     def __init__(self, config: FcnFastConfig | None = None) -> None:
         super().__init__()
@@ -81,6 +88,23 @@ class FcnFast(nn.Module):
         out = F.pixel_shuffle(self.last(merged), 4)[:, :, :height, :width]
         return out if stride == 1 else out[:, :, offset[0] :: stride, offset[1] :: stride]
 
+    def in_bands(self, x: Tensor) -> Tensor:
+        """`forward`, of a large image in bands of rows: as long a pixel as for a small one.
+
+        With normalisations, thus in training, it is `forward` itself.
+        """
+        height, width = x.shape[-2:]
+        if height * width <= FITTING or self.config.batch_norm:
+            return self.forward(x)
+        down, right = -height % self.alignment, -width % self.alignment
+        if down or right:
+            x = F.pad(x, (0, right, 0, down))
+        bands = _Bands(self)
+        *first, end = range(0, max(1, x.shape[2] - BAND + 1), BAND)
+        parts = [bands(x[:, :, y : y + BAND], last=False) for y in first]
+        out = torch.cat([*parts, bands(x[:, :, end:], last=True)], 2)
+        return out[:, :, :height, :width]
+
     def folded(self) -> FcnFast:
         """The same function without normalisations: each is held by its convolution."""
         plain = FcnFast(replace(self.config, batch_norm=False))
@@ -90,6 +114,55 @@ class FcnFast(nn.Module):
         for name in ("up", "skip", "last"):
             plain.get_submodule(name).load_state_dict(self.get_submodule(name).state_dict())
         return plain.to(next(self.parameters()).device)
+
+
+class _Bands:
+    """`FcnFast.forward`, with what has to wait between one band and the next."""
+
+    def __init__(self, network: FcnFast) -> None:
+        self.network = network
+        self.to_half, self.to_quarter, self.to_eighth = (
+            BandedConv(layer.conv)
+            for layer in (network.to_half, network.to_quarter, network.to_eighth)
+        )
+        self.at_quarter, self.at_eighth, self.at_end = (
+            [_BandedResidual(layer) for layer in layers]
+            for layers in (network.at_quarter, network.at_eighth, network.at_end)
+        )
+        self.last = BandedConv(network.last)
+        self.half, self.quarter = Delay(), Delay()
+
+    def __call__(self, x: Tensor, *, last: bool) -> Tensor:
+        network = self.network
+        half = F.relu(self.to_half(x, last=last), inplace=True)
+        self.half.put(half)
+        quarter = F.relu(self.to_quarter(half, last=last), inplace=True)
+        for layer in self.at_quarter:
+            quarter = layer(quarter, last=last)
+        self.quarter.put(quarter)
+        eighth = F.relu(self.to_eighth(quarter, last=last), inplace=True)
+        for layer in self.at_eighth:
+            eighth = layer(eighth, last=last)
+        above = F.interpolate(network.up(eighth), scale_factor=2.0, mode="nearest")
+        rows = above.shape[2]
+        skip = network.skip(F.pixel_unshuffle(self.half.take(2 * rows), 2))
+        merged = F.relu(above + self.quarter.take(rows) + skip, inplace=True)
+        for layer in self.at_end:
+            merged = layer(merged, last=last)
+        return F.pixel_shuffle(self.last(merged, last=last), 4)
+
+
+class _BandedResidual:
+    """x + layer(x)"""
+
+    def __init__(self, layer: nn.Module) -> None:
+        assert isinstance(layer, _Layer)
+        self.conv, self.waiting = BandedConv(layer.conv), Delay()
+
+    def __call__(self, x: Tensor, *, last: bool) -> Tensor:
+        self.waiting.put(x)
+        out = F.relu(self.conv(x, last=last), inplace=True)
+        return self.waiting.take(out.shape[2]) + out
 
 
 class _Layer(nn.Module):

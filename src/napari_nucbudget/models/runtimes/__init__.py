@@ -17,7 +17,7 @@ from napari_nucbudget.registry import Registry
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["RUNTIMES", "Forward", "Runtime", "plain_runtime", "prepare", "why_not"]
+__all__ = ["RUNTIMES", "Forward", "Runtime", "in_bands", "plain_runtime", "prepare", "why_not"]
 
 Forward = Callable[["torch.Tensor"], "torch.Tensor"]
 
@@ -97,6 +97,12 @@ def plain_runtime(network: torch.nn.Module, device: torch.device, *, reduced: bo
     ``eager``; neither needs more than torch.
     """
     return "eager" if reduced or why_not("dft", network, device) else "dft"
+
+
+def in_bands(network: torch.nn.Module) -> Forward:
+    """The network's forward pass, in bands of rows where it has such a way: on a processor."""
+    forward: Forward = getattr(network, "in_bands", network)
+    return forward
 
 
 def prepare(

@@ -9,17 +9,18 @@ import torch
 from torch import Tensor
 
 from napari_nucbudget.models.device import autocast
-from napari_nucbudget.models.runtimes import Forward, Runtime
+from napari_nucbudget.models.runtimes import Forward, Runtime, in_bands
 
 __all__ = ["EAGER"]
 
 
 def _prepare(network: torch.nn.Module, device: torch.device, dtype: torch.dtype | None) -> Forward:
     """The network's own forward pass, under autocast where a reduced type is given."""
+    compute = in_bands(network) if device.type == "cpu" else network
 
     def forward(x: Tensor) -> Tensor:
         with _all_bits(device) if dtype is None else autocast(device, dtype):
-            out: Tensor = network(x)
+            out: Tensor = compute(x)
         return out
 
     return forward
