@@ -87,6 +87,22 @@ def test_floats_beyond_one_are_refused_in_the_dock(dock, drawn):
     assert dock.widget.detect.isEnabled()
 
 
+def test_detect_stays_in_its_place_while_the_pixel_size_is_typed(dock, drawn):
+    form = dock.widget.form
+    dock.viewer.add_image(drawn.rgb, name="plain")
+    dock.qtbot.wait(300)  # the window lays its docks out after the event that asks for it
+    place, hint = dock.widget.detect.y(), form.hint.sizeHint().height()
+    for key in "0.5":
+        dock.qtbot.keyClicks(form.mpp, key)
+        dock.qtbot.wait(100)
+        assert dock.widget.detect.y() == place
+    assert form.hint.heightForWidth(form.hint.width()) < hint  # it would have moved
+
+    dock.viewer.add_image(drawn.rgb, name="known", **UM)
+    dock.qtbot.wait(300)
+    assert dock.widget.detect.y() <= place  # another image, another hint
+
+
 def test_an_absent_pixel_size_is_asked_for_and_can_be_set_on_the_layer(dock, drawn):
     layer = dock.viewer.add_image(drawn.rgb, name="plain")
     form = dock.widget.form

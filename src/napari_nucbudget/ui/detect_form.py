@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -110,6 +110,7 @@ class DetectForm(QWidget):
         )
         self.hint = QLabel()
         self.hint.setWordWrap(True)
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
 
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
@@ -209,6 +210,7 @@ class DetectForm(QWidget):
         text = "" if known is None else f"{known:.4g}"
         self.mpp.setText(text if image is None else self._typed.get(image, text))
         self._update()
+        self.hint.setMinimumHeight(0)
 
     def _type_pixel_size(self, text: str) -> None:
         if self.image.current is not None:
@@ -340,12 +342,14 @@ class DetectForm(QWidget):
         return self.classifier.currentText() if self.classifier.currentIndex() > 0 else ""
 
     def _update(self) -> None:
+        if self.isVisible():  # a shorter hint keeps the room of the last: no button moves in typing
+            self.hint.setMinimumHeight(self.hint.height())
         image_problem = self._image_problem()
         problem = image_problem or self._pixel_problem()
         color = self._colors.ask if self._colors and self.image.current and problem else ""
         self.hint.setStyleSheet(f"color: {color};" if color else "")
         asks_size = color and not image_problem
-        self.mpp.setStyleSheet(f"border: 2px solid {color};" if asks_size else "")
+        self.mpp.setStyleSheet(f"border: 2px solid {color}; padding: 0px;" if asks_size else "")
         self.hint.setText(problem or self._reading())
         known = self._layer_mpp()
         text = "" if known is None else f"{known:.4g}"
