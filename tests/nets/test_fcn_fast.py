@@ -65,6 +65,16 @@ def test_bands_of_a_large_image_give_the_values_of_the_whole(
         torch.testing.assert_close(network.in_bands(x), network(x), rtol=1e-12, atol=1e-12)
 
 
+def test_the_skip_is_a_layer_over_the_pixels_of_each_cell_side_by_side() -> None:
+    network = FcnFast().double()
+    generator = torch.Generator().manual_seed(5)
+    network.initialise(generator)
+    half = torch.randn(2, 16, 12, 10, generator=generator, dtype=torch.float64)
+    with torch.inference_mode():
+        expected = network.skip(nn.functional.pixel_unshuffle(half, 2))
+        torch.testing.assert_close(network.skipped(half), expected, rtol=1e-12, atol=1e-12)
+
+
 def test_bands_keep_every_layer_small() -> None:
     network = FcnFast()
     x = torch.zeros(1, 3, 1600, 1600)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["copy_folded", "initialise"]
+__all__ = ["as_weights", "copy_folded", "initialise"]
+
+
+def as_weights(x: Tensor, layer: nn.Conv2d) -> Tensor:
+    """`x` in the type of the layer's weights; under autocast as it is, which chooses by itself."""
+    return x if torch.is_autocast_enabled(x.device.type) else x.to(layer.weight.dtype)
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_nucbudget.nets.convolutions import copy_folded, initialise
+from napari_nucbudget.nets.convolutions import as_weights, copy_folded, initialise
 from napari_nucbudget.nets.in_bands import BandedConv, Delay
 
 __all__ = ["FcnFast", "FcnFastConfig"]
@@ -82,11 +82,21 @@ class FcnFast(nn.Module):
         for layer in self.at_eighth:
             eighth = eighth + layer(eighth)
         above = F.interpolate(self.up(eighth), scale_factor=2.0, mode="nearest")
-        merged = F.relu(above + quarter + self.skip(F.pixel_unshuffle(half, 2)), inplace=True)
+        merged = F.relu(above + quarter + self.skipped(half), inplace=True)
         for layer in self.at_end:
             merged = merged + layer(merged)
         out = F.pixel_shuffle(self.last(merged), 4)[:, :, :height, :width]
         return out if stride == 1 else out[:, :, offset[0] :: stride, offset[1] :: stride]
+
+    def skipped(self, half: Tensor) -> Tensor:
+        """`skip` of the 2 x 2 pixels of every cell.
+
+        In one convolution by steps of 2, to which its weights fit as they are: to unshuffle the
+        pixels before takes as long as several layers.
+        """
+        layer = self.skip
+        weight = layer.weight.view(len(layer.weight), -1, 2, 2)
+        return F.conv2d(as_weights(half, layer), weight, layer.bias, stride=2)
 
     def in_bands(self, x: Tensor) -> Tensor:
         """`forward`, of a large image in bands of rows: as long a pixel as for a small one.
@@ -145,8 +155,8 @@ class _Bands:
             eighth = layer(eighth, last=last)
         above = F.interpolate(network.up(eighth), scale_factor=2.0, mode="nearest")
         rows = above.shape[2]
-        skip = network.skip(F.pixel_unshuffle(self.half.take(2 * rows), 2))
-        merged = F.relu(above + self.quarter.take(rows) + skip, inplace=True)
+        skipped = network.skipped(self.half.take(2 * rows))
+        merged = F.relu(above + self.quarter.take(rows) + skipped, inplace=True)
         for layer in self.at_end:
             merged = layer(merged, last=last)
         return F.pixel_shuffle(self.last(merged, last=last), 4)

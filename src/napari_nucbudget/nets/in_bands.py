@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_nucbudget.nets.convolutions import as_weights
+
 __all__ = ["BandedConv", "Delay"]
 
 
@@ -28,7 +30,7 @@ class BandedConv:
 
     def __call__(self, x: Tensor, *, last: bool) -> Tensor:
         """(B, C, h, w), the next rows, to (B, D, n, w / stride), the next ones of the result."""
-        x = x.to(self.conv.weight.dtype)
+        x = as_weights(x, self.conv)
         edge = self.kernel // 2
         rows = F.pad(x, (0, 0, edge, 0)) if self.kept is None else torch.cat([self.kept, x], 2)
         if last:
