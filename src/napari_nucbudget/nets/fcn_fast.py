@@ -14,7 +14,7 @@ from napari_nucbudget.nets.in_bands import BandedConv, Delay
 __all__ = ["FcnFast", "FcnFastConfig"]
 
 BAND = 128
-"""Rows that are computed at once by `FcnFast.in_bands`."""
+"""Rows that `FcnFast.in_bands` computes at once; more where the network is deep."""
 FITTING = 1_500_000
 """Pixels up to which no layer takes more than 24 MB, so that bands would save nothing."""
 
@@ -110,8 +110,9 @@ class FcnFast(nn.Module):
         if down or right:
             x = F.pad(x, (0, right, 0, down))
         bands = _Bands(self)
-        *first, end = range(0, max(1, x.shape[2] - BAND + 1), BAND)
-        parts = [bands(x[:, :, y : y + BAND], last=False) for y in first]
+        rows = max(BAND, self.alignment * (self.config.depth + 8))  # each layer waits for a row
+        *first, end = range(0, max(1, x.shape[2] - rows + 1), rows)
+        parts = [bands(x[:, :, y : y + rows], last=False) for y in first]
         out = torch.cat([*parts, bands(x[:, :, end:], last=True)], 2)
         return out[:, :, :height, :width]
 
