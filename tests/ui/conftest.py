@@ -93,7 +93,7 @@ class DarknessDetector:
     card: ModelCard = CARD
     halo: int = 0
     alignment: int = 1
-    tile: int = 512
+    dense_tile: int = 512
     device: Any = field(default_factory=lambda: SimpleNamespace(type="cpu"))
     calls: int = 0
     gate: threading.Event = field(default_factory=threading.Event)

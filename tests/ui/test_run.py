@@ -45,7 +45,7 @@ def test_an_unknown_model_folder_is_said_in_the_dock(dock, tmp_path):
 
 def test_the_window_answers_while_a_run_computes(dock_with_image, detector, monkeypatch):
     dock = dock_with_image
-    monkeypatch.setattr(detector, "tile", 64)
+    monkeypatch.setattr(detector, "dense_tile", 64)
 
     square = np.ones((400, 400))
 
