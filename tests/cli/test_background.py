@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 CHILD = """
@@ -29,11 +30,9 @@ time.sleep(120)
 def lives(pid: int) -> bool:
     """Whether a process runs; one that has ended, and that nobody asked about, does not."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
-    return bool(told.stdout.strip()) and not told.stdout.strip().startswith("Z")
 
 
 @pytest.mark.skipif(

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from napari_nucbudget.errors import OutputError
+from napari_nucbudget.types.progress import result_of
 
 __all__ = ["AsJson", "Device", "Model", "table_format", "watch", "writable"]
 
@@ -74,7 +75,9 @@ def watch(
         TextColumn("{task.fields[note]}"),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    if not console.is_terminal:
+        return result_of(steps)
+    with Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=None, note="")
         while True:
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Generator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,9 @@ def follow(steps: Generator[Any, None, Any], title: str) -> Any:
     )
     console = Console(stderr=True)
     told = time.monotonic()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=None, note="")
+    shown = console.is_terminal
+    with Progress(*columns, console=console) if shown else nullcontext() as bar:
+        task = None if bar is None else bar.add_task(title, total=None, note="")
         first = True
         while True:
             try:
@@ -150,8 +152,9 @@ def follow(steps: Generator[Any, None, Any], title: str) -> Any:
                     f"{report.found:,} nuclei",
                     err=True,
                 )
-            bar.update(task, completed=report.done, total=report.total, note=note)
-            if not console.is_terminal and not first and time.monotonic() - told > LINE_EVERY_S:
+            if bar is not None and task is not None:
+                bar.update(task, completed=report.done, total=report.total, note=note)
+            elif not first and time.monotonic() - told > LINE_EVERY_S:
                 told = time.monotonic()
                 share = report.done / max(report.total, 1)
                 typer.echo(f"{title}: {share:.1%}, {note}", err=True)

@@ -139,7 +139,7 @@ def _edges(light: Array, h: Array) -> dict[str, Array]:
         out[f"outward_{ring}"] = outward[:, mask].mean(axis=1)
     middle = slice(DESCRIPTOR_SIDE // 2 - 1, DESCRIPTOR_SIDE // 2 + 2)
     for sigma in (1.5, 3.0, 4.5):
-        blob = ndimage.laplace(_blurred(h, sigma), axes=(1, 2)) * sigma**2
+        blob = _laplace(_blurred(h, sigma)) * sigma**2
         out[f"blob_{sigma:g}"] = blob[:, middle, middle].mean(axis=(1, 2))
     return out
 
@@ -202,6 +202,13 @@ def _nucleus(light: Array, h: Array, e: Array) -> dict[str, Array]:
         "entropy": -(share * logs).sum(axis=1),
         "skewness": (blue_off**3).mean(axis=1) / np.maximum(blue_sd, 1e-3) ** 3,
     }
+
+
+def _laplace(values: Array) -> Array:
+    """Second differences along rows and columns; SciPy 1.14 has no `axes` for its own."""
+    kernel = (1.0, -2.0, 1.0)
+    down, across = (ndimage.correlate1d(values, kernel, axis=axis) for axis in (1, 2))
+    return down + across
 
 
 def _blurred(values: Array, sigma: float) -> Array:

@@ -18,7 +18,11 @@ def test_the_pixel_of_row_3_and_column_7(convention, xy):
 
 
 @given(
-    arrays(np.float32, (5, 2), elements=st.floats(-1e6, 1e6, width=32).map(lambda v: v + 0.125)),
+    arrays(
+        np.float32,
+        (5, 2),
+        elements=st.floats(-1e6, 1e6, width=32).map(lambda v: float(np.float32(v + 0.125))),
+    ),
     st.sampled_from(sorted(OFFSETS)),
 )
 def test_going_there_and_back_changes_nothing(yx, convention):
