@@ -10,7 +10,7 @@ RECORD :=
 RESULTS := $(if $(QUICK),runs/results,docs/results)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo app test check format bench prove-slides paper samples screenshots figures clean
+.PHONY: help demo app test test-oldest check format bench prove-slides paper samples screenshots figures clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -32,6 +32,12 @@ app: $(READY)  ## Open napari with the sample image and the dock "Detect nuclei"
 
 test: check  ## All checks, then all tests
 	@.ci/tests
+
+test-oldest:  ## All tests with the oldest versions that pyproject.toml allows (some gigabytes)
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/pip install --quiet --disable-pip-version-check uv
+	.venv-oldest/bin/uv pip install --quiet --resolution lowest-direct --python .venv-oldest/bin/python -e '.[gui,slides,fast,dev]'
+	@TEST_PYTHON=.venv-oldest/bin/python .ci/tests
 
 check: $(READY)  ## Lint, formatting, types, layers, plugin manifest
 	$(BIN)/ruff check .
@@ -78,4 +84,4 @@ figures: $(READY)  ## Write the figures of the model cards into README.md
 	$(BIN)/python docs/figures.py
 
 clean:  ## Remove what the targets made, the environment included
-	rm -rf .venv demo_output build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-oldest demo_output build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

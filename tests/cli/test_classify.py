@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_nucbudget.io.formats.csv import read_points_csv, write_points_csv
@@ -112,7 +113,7 @@ def test_a_classifiers_scores_go_into_its_card_and_are_shown(run, classifier, da
 def test_a_classifier_has_no_threshold(run, classifier, data):
     code, _, stderr = run("evaluate", classifier, "--data", data, "--threshold", "0.5")
     assert code == 2
-    assert "is a classifier and has no threshold; leave it away." in stderr
+    assert "--threshold is for detectors" in stderr
 
 
 def test_points_outside_the_image_are_refused(run, classifier, picture, tmp_path):
@@ -172,3 +173,31 @@ def test_a_runtime_for_detectors_alone_says_what_types_the_nuclei(run, model, cl
     told = [line for line in stderr.splitlines() if "runtime eager" in line]
     assert len(told) == 1
     assert "'dft' does not compute it" in told[0]
+
+
+def test_what_says_something_about_detecting_alone_is_refused(run, classifier, data):
+    code, _, stderr = run(
+        "evaluate", classifier, "--data", data, "--radius-um", "5", "--precision", "nonsense"
+    )
+    assert code == 2
+    assert "--radius-um and --precision are for detectors" in stderr
+
+
+def test_a_table_of_another_pixel_size_is_refused(run, classifier, picture, tmp_path):
+    image = tmp_path / "typed.tif"
+    tifffile.imwrite(
+        image,
+        np.asarray(Image.open(picture)),
+        photometric="rgb",
+        resolution=(1e4 / 0.55, 1e4 / 0.55),
+        resolutionunit="CENTIMETER",
+    )
+    table = write_points_csv(
+        tmp_path / "p.csv", Nuclei.from_points(DOTS), mpp=0.25, image="typed.tif"
+    )
+    base = ("classify", image, table, "-m", classifier, "--out", tmp_path / "t.csv")
+    code, _, stderr = run(*base)
+    assert code == 2
+    assert "typed.tif says 0.55 µm per pixel, p.csv says 0.25" in stderr
+    code, _, _ = run(*base, "--mpp", "0.55")
+    assert code == 0

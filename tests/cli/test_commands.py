@@ -199,3 +199,38 @@ def test_help_does_not_load_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_ctrl_c_is_said_and_is_no_success(run, image, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_nucbudget.models.library.load_detector", interrupted)
+    code, _, stderr = run("detect", image, "--mpp", "0.55")
+    assert (code, stderr.strip()) == (130, "nucbudget: stopped")
+
+
+@pytest.mark.parametrize("kind", ["detector", "classifier"])
+def test_a_seed_below_0_is_refused_before_anything_is_written(run, labels, tmp_path, kind):
+    out = tmp_path / "m"
+    code, _, stderr = run("train", kind, "--data", labels, "--out", out, "--seed", "-1")
+    assert (code, out.exists()) == (2, False)
+    assert "seed must be at least 0, got -1" in stderr
+
+
+def test_without_a_field_nothing_can_be_scored(run, model, labels, tmp_path):
+    whole = read_label_set(labels)
+    bare = replace(whole, images=tuple(replace(i, fields=()) for i in whole))
+    folder = write_label_set(bare, tmp_path / "bare")
+    code, stdout, stderr = run("evaluate", model, "--data", folder, "--split", "train")
+    assert (code, stdout) == (2, "")
+    assert "No image has a field" in stderr
+
+
+def test_an_image_without_a_field_does_not_count(run, model, labels, tmp_path):
+    whole = read_label_set(labels)
+    images = tuple(replace(i, fields=() if i.name == "a" else i.fields) for i in whole)
+    folder = write_label_set(replace(whole, images=images), tmp_path / "some")
+    code, stdout, _ = run("evaluate", model, "--data", folder, "--split", "train", "--json")
+    assert code == 0
+    assert json.loads(stdout)["images"] == 2

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_nucbudget.io.formats import read_points, write_points
 from napari_nucbudget.io.formats.points_file import PointsFile
-from napari_nucbudget.io.label_sets import read_label_set
-from napari_nucbudget.types.image import Region
+from napari_nucbudget.io.label_sets import read_label_set, write_label_set
+from napari_nucbudget.types.classes import DEFAULT_CLASSES
+from napari_nucbudget.types.image import ArraySource, Region
+from napari_nucbudget.types.labels import AnnotatedImage, LabelSet, Provenance
 from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.types.stain import StainStatistics
 
 NUCLEI = Nuclei.from_points(
     [[20, 20], [60, 70]], label=[0, -1], score=[1, 0.5], origin=["human", "fcn"]
@@ -169,3 +174,79 @@ def test_detect_refuses_an_unknown_suffix_before_it_computes(run, model, image, 
     )
     assert code == 2
     assert "a.geojsn has no suffix of a file of points" in stderr
+
+
+def test_a_label_set_of_a_label_set_keeps_what_is_told_of_its_images(run, image, tmp_path):
+    stain = StainStatistics((0.3, 0.6, 0.3), (0.1, 0.2, 0.1), 900)
+    pixels = np.asarray(Image.open(image))
+    images = tuple(
+        AnnotatedImage(
+            ArraySource(pixels, mpp=0.55, name=name),
+            NUCLEI.select(np.array([0])),
+            (Region.whole(pixels.shape[:2]),),
+            *(patient, "colon", split),
+            stain=stain,
+        )
+        for name, patient, split in (("a", "P1", "train"), ("b", "P2", "test"))
+    )
+    told = Provenance("mine", licence="CC0", cite="me", stain="H&E", notes="by two readers")
+    write_label_set(LabelSet(images, DEFAULT_CLASSES, (told,)), tmp_path / "in")
+    code, _, _ = run("convert", tmp_path / "in", tmp_path / "out", "--to", "label-set")
+    assert code == 0
+    back = read_label_set(tmp_path / "out")
+    assert [(i.patient, i.tissue, i.split, i.stain) for i in back] == [
+        ("P1", "colon", "train", stain),
+        ("P2", "colon", "test", stain),
+    ]
+    assert back.provenance == (replace(told, name="out"),)
+
+    code, _, stderr = run("convert", tmp_path / "in", tmp_path / "tables", "--to", "csv")
+    assert code == 0
+    assert "does not keep: patient, tissue, split and licence" in stderr
+
+
+def test_what_is_left_out_of_a_label_set_is_said_and_not_counted(run, image, tmp_path):
+    nuclei = Nuclei.from_points(
+        [[20, 20], [30, 400], [60, 70]], origin=["human", "human", "fcn"], score=[1, 1, 0.5]
+    )
+    table = write_points(tmp_path / "a.csv", PointsFile(nuclei, 0.55, "discs.png"))
+    code, stdout, stderr = run(
+        "convert", table, tmp_path / "set", "--to", "label-set", "--image", image
+    )
+    assert code == 0
+    assert "1 nuclei" in stdout
+    assert "1 proposals that nobody answered were left out; --accept takes them" in stderr
+    assert "1 dots outside the image, or outside its crops, were left out" in stderr
+
+
+def test_a_table_that_contradicts_its_image_about_the_pixel_size_is_refused(
+    run, table, image, tmp_path
+):
+    other = tmp_path / "discs.tif"
+    tifffile.imwrite(
+        other,
+        np.asarray(Image.open(image)),
+        photometric="rgb",
+        resolution=(1e4 / 0.25, 1e4 / 0.25),
+        resolutionunit="CENTIMETER",
+    )
+    base = ("convert", table, tmp_path / "set", "--to", "label-set", "--image", other, "--accept")
+    code, _, stderr = run(*base)
+    assert (code, (tmp_path / "set").exists()) == (2, False)
+    assert "discs.tif says 0.25 µm per pixel, the points say 0.55" in stderr
+    code, _, _ = run(*base, "--mpp", "0.25")
+    assert code == 0
+    assert next(iter(read_label_set(tmp_path / "set"))).mpp == 0.25
+
+
+@pytest.mark.parametrize("field", ["0,0,0,0", "0,0,-5,5"])
+def test_a_field_without_an_area_is_refused(run, table, tmp_path, field):
+    code, _, stderr = run("convert", table, tmp_path / "a.counts.csv", "--field", field)
+    assert code == 2
+    assert "at least a pixel high and wide" in stderr
+
+
+def test_options_of_label_sets_are_refused_elsewhere(run, table, tmp_path):
+    code, _, stderr = run("convert", table, tmp_path / "a.csv", "--crops", "--patient", "P")
+    assert code == 2
+    assert "--crops, --patient are for label sets" in stderr

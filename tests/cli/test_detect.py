@@ -3,12 +3,15 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from napari_nucbudget.io.formats import read_points
 from napari_nucbudget.io.formats.csv import read_points_csv
 from tests.cli.conftest import DOTS, draw
 
@@ -128,3 +131,68 @@ def test_a_threshold_outside_its_range_is_refused(run, model, image):
     assert code == 2
     assert "--threshold" in stderr
     assert stderr.count("\n") == 1
+
+
+def test_two_images_of_one_name_are_refused_before_one_replaces_the_other(
+    run, model, image, tmp_path
+):
+    (tmp_path / "b").mkdir()
+    second = tmp_path / "b" / "discs.png"
+    Image.fromarray(draw(DOTS[:2])).save(second)
+    for option in ("--out", "--overlay"):
+        target = tmp_path / "results"
+        code, _, stderr = run(
+            "detect", image, second, "--model", model, "--mpp", "0.55", option, target
+        )
+        assert code == 2
+        assert f"{image} and {second} would both be written to {target}" in stderr
+        assert not [path for path in target.iterdir() if path.is_file()]
+
+
+@pytest.mark.parametrize("option", ["--out", "--overlay"])
+def test_a_result_never_replaces_its_image(run, model, image, option):
+    before = Path(image).read_bytes()
+    code, _, stderr = run(
+        "detect", image, "--model", model, "--mpp", "0.55", option, image, "--to", "csv"
+    )
+    assert code == 2
+    assert "is the image itself" in stderr
+    assert Path(image).read_bytes() == before
+
+
+def test_a_folder_may_have_a_dot_in_its_name(run, model, image, tmp_path):
+    second, out = tmp_path / "other.png", tmp_path / "run.2026"
+    Image.fromarray(draw(DOTS[:2])).save(second)
+    out.mkdir()
+    code, _, _ = run("detect", image, second, "--model", model, "--mpp", "0.55", "--out", out)
+    assert code == 0
+    assert len(list(out.iterdir())) == 2
+
+
+def test_an_overlay_that_is_no_png_is_refused_before_any_work(run, model, image, tmp_path):
+    out = tmp_path / "a.csv"
+    code, _, stderr = run(
+        "detect", image, "--model", model, "--mpp", "0.55", "--out", out, "--overlay", "o.jpg"
+    )
+    assert code == 2
+    assert "does not end in .png" in stderr
+    assert not out.exists()
+
+
+def test_a_file_name_in_an_old_encoding_is_no_obstacle(model, image, tmp_path):
+    old = Path(os.fsdecode(os.fsencode(tmp_path) + b"/lat\xe9in.png"))
+    try:
+        Path(image).rename(old)
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 alone")
+    out = tmp_path / "found.csv"
+    given = ["detect", old, "--model", model, "--mpp", "0.55", "--out", out]
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_nucbudget", *given],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"lat\xe9in.png: 5 nuclei" in done.stdout
+    (points,) = read_points(out)
+    assert (points.image, len(points.nuclei)) == ("lat\ufffdin.png", 5)

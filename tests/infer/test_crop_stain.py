@@ -101,3 +101,10 @@ def test_a_wrong_stain_is_told_with_its_file(labels: LabelSet, tmp_path: Path, w
         return
     with pytest.raises(LabelSetError, match=r'dataset\.json: "stained" must map'):
         read_label_set(folder)
+
+
+def test_a_crop_of_a_crop_keeps_the_stain_of_the_slide(labels: LabelSet, tmp_path: Path) -> None:
+    write_label_set(with_stain(by_pixel_size(around_nuclei(labels), "labels")), tmp_path / "crops")
+    crops = read_label_set(tmp_path / "crops")
+    again = with_stain(by_pixel_size(around_nuclei(crops), "labels"))
+    assert {image.stain for image in again} == {image.stain for image in crops}

@@ -366,3 +366,20 @@ def test_real_folders_are_read_whole(
     """colon has 20,987 dots, of which 7 are exact duplicates and are dropped."""
     labels = read_label_set(nucbudget_data / name)
     assert (len(labels), labels.nuclei_count) == (images, nuclei)
+
+
+def test_a_byte_order_mark_is_no_obstacle(folder: Path) -> None:
+    path = folder / "dataset.json"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert len(read_label_set(folder))
+
+
+def test_a_comma_too_many_moves_no_column_and_a_value_too_many_is_refused(folder: Path) -> None:
+    path = folder / "points.csv"
+    before = read_label_set(folder)
+    head, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([head, *(row + "," for row in rows)]) + "\n")
+    assert content_hash(list(read_label_set(folder))) == content_hash(list(before))
+    path.write_text("\n".join([head, *(row + ",1" for row in rows)]) + "\n")
+    with pytest.raises(LabelSetError, match="more values than its first line names columns"):
+        read_label_set(folder)

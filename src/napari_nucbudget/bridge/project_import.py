@@ -13,7 +13,7 @@ from napari_nucbudget.io.formats import read_points
 from napari_nucbudget.io.formats.points_file import PointsFile
 from napari_nucbudget.project import ProjectStore
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
-from napari_nucbudget.types.image import Region
+from napari_nucbudget.types.image import Region, mpp_differ
 from napari_nucbudget.types.nuclei import HUMAN, Nuclei
 from napari_nucbudget.types.progress import Progress
 
@@ -31,7 +31,6 @@ __all__ = [
 
 SAME_PX = 0.5
 """Two nuclei at most so far apart are the same one."""
-MPP_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def misfits(store: ProjectStore, points: PointsFile, image: int) -> tuple[str, .
             f"The file was made on an image of {points.shape[0]} x {points.shape[1]} pixels, "
             f"{about.name} has {about.shape[0]} x {about.shape[1]}: is it the same one?"
         )
-    if points.mpp and about.mpp and abs(points.mpp / about.mpp - 1) > MPP_TOLERANCE:
+    if mpp_differ(points.mpp, about.mpp):
         told.append(
             f"The file says {points.mpp:.4g} µm/px, the project {about.mpp:.4g}: positions are "
             "taken as pixels, as they stand."

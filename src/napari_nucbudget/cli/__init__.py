@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -53,6 +54,9 @@ app.command()(budget)
 app.command()(demo)
 
 
+STOPPED = 130
+"""Exit code after Ctrl+C, as of every program that SIGINT ends."""
+
 # typer brings its own copy of click in newer versions, so the class is found through typer.
 _UsageProblem: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
@@ -73,15 +77,20 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[handler])
     # What it logs of damaged files, our own errors say.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    # A name in another encoding than the system's comes out as the bytes that it is.
+    if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
-        app(arguments, prog_name="nucbudget", standalone_mode=False)
+        # newer versions of typer give 130 back where older ones raise
+        if app(arguments, prog_name="nucbudget", standalone_mode=False) == STOPPED:
+            raise KeyboardInterrupt
     except NucbudgetError as error:
         _fail(str(error))
     except _UsageProblem as error:
         _fail(error.format_message())  # type: ignore[attr-defined]
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("nucbudget: stopped", err=True)
-        raise SystemExit(130) from None
+        raise SystemExit(STOPPED) from None
 
 
 def _fail(message: str) -> None:

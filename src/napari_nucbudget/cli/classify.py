@@ -33,6 +33,7 @@ def classify(
     from napari_nucbudget.io.formats.points_file import PointsFile
     from napari_nucbudget.io.images import open_image
     from napari_nucbudget.models.library import load_classifier
+    from napari_nucbudget.types.image import mpp_differ
 
     target = writable(out, image, table_format(out, None).suffixes[0], many=False)
     tables = read_points(points)
@@ -45,6 +46,11 @@ def classify(
     for remark in table.remarks:
         typer.echo(f"nucbudget: {remark}", err=True)
     source = open_image(image, mpp=mpp)
+    if mpp is None and mpp_differ(source.mpp, table.mpp):
+        raise PixelSizeError(
+            f"{image.name} says {source.mpp:.4g} µm per pixel, {points.name} says "
+            f"{table.mpp:.4g}. Give the one that holds: --mpp."
+        )
     if source.mpp is None and table.mpp is not None:
         source = open_image(image, mpp=table.mpp)
     if source.mpp is None:

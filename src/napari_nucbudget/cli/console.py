@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -11,7 +11,7 @@ import typer
 from napari_nucbudget.errors import OutputError
 from napari_nucbudget.types.progress import result_of
 
-__all__ = ["AsJson", "Device", "Model", "table_format", "watch", "writable"]
+__all__ = ["AsJson", "Device", "Model", "apart", "table_format", "watch", "writable"]
 
 Result = TypeVar("Result")
 
@@ -40,12 +40,20 @@ def table_format(out: Path, name: str | None, *, folder: bool = False) -> Any:
 
 
 def writable(given: Path | None, image: Path, suffix: str, many: bool) -> Path | None:
-    """Where a result goes; checked before hours are spent on it."""
+    """Where a result goes; checked before hours are spent on it.
+
+    Raises
+    ------
+    OutputError
+        Where nothing can be written there, or the image itself is.
+    """
     if given is None:
         return None
     path = given / f"{image.stem}{suffix}" if many or given.is_dir() else given
-    if many and given.suffix:
+    if many and given.suffix and not given.is_dir():
         raise OutputError(f"With several images, {given} must be a folder, not a file.")
+    if path.exists() and image.exists() and path.samefile(image):
+        raise OutputError(f"{path} is the image itself; choose another place for the result.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         probe = path.with_name(f".{path.name}.probe")
@@ -56,6 +64,25 @@ def writable(given: Path | None, image: Path, suffix: str, many: bool) -> Path |
             f"{path} cannot be written: {error.strerror or error}. Choose another place."
         ) from error
     return path
+
+
+def apart(places: Iterable[Path | None], images: Iterable[Path]) -> None:
+    """Refuse results of which one would replace another.
+
+    Raises
+    ------
+    OutputError
+    """
+    owner: dict[Path, Path] = {}
+    for place, image in zip(places, images, strict=True):
+        if place is None:
+            continue
+        other = owner.setdefault(place.resolve(), image)
+        if other is not image:
+            raise OutputError(
+                f"{other} and {image} would both be written to {place}; give them one after the "
+                "other, each with a folder of its own."
+            )
 
 
 def watch(

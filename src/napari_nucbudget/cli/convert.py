@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_nucbudget.cli.console import AsJson
-from napari_nucbudget.errors import ConfigError, OutputError, PointsError
+from napari_nucbudget.errors import ConfigError, OutputError, PixelSizeError, PointsError
 
 if TYPE_CHECKING:
     from napari_nucbudget.io.formats.format import Format
     from napari_nucbudget.io.formats.points_file import PointsFile
     from napari_nucbudget.types.classes import ClassScheme
     from napari_nucbudget.types.image import Region
+    from napari_nucbudget.types.labels import LabelSet
 
 __all__ = ["convert"]
 
@@ -48,9 +49,11 @@ def convert(
     crops: Annotated[
         bool, typer.Option("--crops", help="Label set: each field an image of its own.")
     ] = False,
-    patient: Annotated[str, typer.Option(help="Label set: the patient.")] = "unknown",
-    licence: Annotated[str, typer.Option(help="Label set: licence of image and dots.")] = "unknown",
-    cite: Annotated[str, typer.Option(help="Label set: whom to cite.")] = "",
+    patient: Annotated[str | None, typer.Option(help="Label set: the patient.")] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Label set: licence of image and dots.")
+    ] = None,
+    cite: Annotated[str | None, typer.Option(help="Label set: whom to cite.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Convert points: CSV, GeoJSON (QuPath), parquet, COCO, label sets, counts, .mat."""
@@ -61,6 +64,13 @@ def convert(
     target: Format = FORMATS[writes] if writes else format_to_write(out)
     if target.write is None:
         raise OutputError(f"{target.title} can be read, but not written; choose another --to.")
+    told = {"--crops": crops, "--patient": patient, "--licence": licence, "--cite": cite}
+    unfit = [name for name, value in told.items() if value and target.name != "label-set"]
+    if unfit:
+        raise ConfigError(
+            f"{', '.join(unfit)} are for label sets, and {out} becomes: {target.title}. Leave them "
+            "away, or choose --to label-set."
+        )
     found = _chosen(read_points(given, format=reads, classes=_scheme(classes)), given, only)
     if image is not None and len(found) > 1:
         raise ConfigError(
@@ -69,10 +79,12 @@ def convert(
     taken = sum(_proposals(points) for points in found) if accept else 0
     found = [_completed(points, image, mpp, field or [], accept) for points in found]
     if target.name == "label-set":
-        places = [_label_set(out, found, crops, patient, licence, cite, taken)]
+        labels = _label_set(out, found, crops, patient, licence, cite, taken)
+        places, written = [out], labels.nuclei_count
+        remarks = _left_out(found, labels)
     else:
-        places = _files(out, found, target)
-    _report(found, places, target, as_json)
+        places, written, remarks = _files(out, found, target), _nuclei(found), []
+    _report(found, places, target, written, remarks, as_json)
 
 
 def _writable() -> list[str]:
@@ -118,12 +130,19 @@ def _completed(
     from napari_nucbudget.io.formats.points_file import checked
     from napari_nucbudget.io.images import open_image
     from napari_nucbudget.io.training_labels import accept_all
-    from napari_nucbudget.types.image import check_mpp
+    from napari_nucbudget.types.image import check_mpp, mpp_differ
 
     if mpp is not None:
         points = replace(points, mpp=check_mpp(mpp, of="--mpp"))
     if image is not None:
-        source = open_image(image, mpp=points.mpp)
+        source = open_image(image, mpp=mpp)
+        if mpp_differ(source.mpp, points.mpp):
+            raise PixelSizeError(
+                f"{image.name} says {source.mpp:.4g} µm per pixel, the points say "
+                f"{points.mpp:.4g}. Give the one that holds: --mpp."
+            )
+        if source.mpp is None and points.mpp is not None:
+            source = open_image(image, mpp=points.mpp)
         points = replace(
             points, source=source, shape=source.shape, mpp=source.mpp, image=image.name
         )
@@ -147,6 +166,8 @@ def _region(text: str, points: PointsFile) -> Region:
             f"--field takes Y,X,HEIGHT,WIDTH in whole pixels, or 'whole', got {text!r}."
         ) from error
     region = Region(y, x, height, width)
+    if height < 1 or width < 1:
+        raise ConfigError(f"--field must be at least a pixel high and wide, got {text!r}.")
     return region if points.shape is None else region.clipped(points.shape)
 
 
@@ -154,20 +175,47 @@ def _label_set(
     out: Path,
     found: list[PointsFile],
     crops: bool,
-    patient: str,
-    licence: str,
-    cite: str,
+    patient: str | None,
+    licence: str | None,
+    cite: str | None,
     taken: int,
-) -> Path:
+) -> LabelSet:
     from napari_nucbudget.infer.crop_stain import with_stain
     from napari_nucbudget.io.label_sets import write_label_set
     from napari_nucbudget.io.training_labels import training_labels
     from napari_nucbudget.types.labels import Provenance
 
     notes = f"{taken:,} proposals were accepted as they were." if taken else ""
-    provenance = Provenance(out.name, licence=licence, cite=cite, notes=notes)
+    before = found[0].labelled.provenance if found and found[0].labelled else None
+    before = before or Provenance(out.name)
+    provenance = replace(
+        before,
+        name=out.name,
+        licence=licence or before.licence,
+        cite=cite or before.cite,
+        notes=" ".join(filter(None, (before.notes, notes))),
+    )
     labels = training_labels(found, crops=crops, provenance=provenance, patient=patient)
-    return write_label_set(with_stain(labels), out)
+    write_label_set(with_stain(labels), out)
+    return labels
+
+
+def _nuclei(found: list[PointsFile]) -> int:
+    return sum(len(points.nuclei) for points in found)
+
+
+def _left_out(found: list[PointsFile], labels: LabelSet) -> list[str]:
+    """What of the points did not become labels, and why."""
+    proposed = sum(_proposals(points) for points in found)
+    beyond = _nuclei(found) - proposed - labels.nuclei_count
+    remarks = []
+    if proposed:
+        remarks.append(
+            f"{proposed:,} proposals that nobody answered were left out; --accept takes them."
+        )
+    if beyond:
+        remarks.append(f"{beyond:,} dots outside the image, or outside its crops, were left out.")
+    return remarks
 
 
 def _files(out: Path, found: list[PointsFile], target: Format) -> list[Path]:
@@ -191,12 +239,18 @@ def _files(out: Path, found: list[PointsFile], target: Format) -> list[Path]:
     ]
 
 
-def _report(found: list[PointsFile], places: list[Path], target: Format, as_json: bool) -> None:
-    remarks = [remark for points in found for remark in points.remarks]
+def _report(
+    found: list[PointsFile],
+    places: list[Path],
+    target: Format,
+    nuclei: int,
+    left_out: list[str],
+    as_json: bool,
+) -> None:
+    remarks = [remark for points in found for remark in points.remarks] + left_out
     lost = list(dict.fromkeys(words for points in found for words in target.loses(points)))
     if lost and target.read is not None:
         remarks.append(f"{target.title} does not keep: {', '.join(lost)}.")
-    nuclei = sum(len(points.nuclei) for points in found)
     if as_json:
         result: dict[str, Any] = {
             "format": target.name,

@@ -12,6 +12,7 @@ from napari_nucbudget.cli.console import (
     AsJson,
     Device,
     Model,
+    apart,
     table_format,
     watch,
     writable,
@@ -57,19 +58,22 @@ def detect(
     as_json: AsJson = False,
 ) -> None:
     """Propose the nuclei of images."""
+    from napari_nucbudget.io.overlays import check_overlay
     from napari_nucbudget.models.library import load_classifier, load_detector
 
     many = len(images) > 1
     suffix = table_format(out, to, folder=many).suffixes[0] if out else ""
-    targets = [
-        (writable(out, path, suffix, many), writable(overlay, path, ".nuclei.png", many))
-        for path in images
-    ]
+    tables = [writable(out, path, suffix, many) for path in images]
+    pictures = [writable(overlay, path, ".nuclei.png", many) for path in images]
+    apart(tables, images)
+    apart(pictures, images)
+    for place in filter(None, pictures):
+        check_overlay(place)
     detector = load_detector(model, device=device)
     classifier = load_classifier(classify, device=device) if classify else None
     detector, classifier = fit_both(detector, classifier, runtime)
     results, failed = [], 0
-    for path, (table, picture) in zip(images, targets, strict=True):
+    for path, table, picture in zip(images, tables, pictures, strict=True):
         try:
             result = detect_one(
                 path, detector, classifier, mpp, threshold, tile, table, picture, to

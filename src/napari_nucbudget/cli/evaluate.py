@@ -19,7 +19,9 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="Name of a model, or a model folder.")],
     data: Annotated[Path, typer.Option(help="Label set folder.")],
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    radius_um: Annotated[float, typer.Option(min=0.1, help="Matching radius in µm.")] = 3.3,
+    radius_um: Annotated[
+        float | None, typer.Option(min=0.1, help="Matching radius in µm; default 3.3.")
+    ] = None,
     threshold: Annotated[float | None, typer.Option(min=0, max=1)] = None,
     device: Device = "auto",
     runtime: Runtime = "auto",
@@ -30,7 +32,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score a model against the dots of a label set."""
-    from napari_nucbudget.infer.evaluate import evaluate_detector, score_record
+    from napari_nucbudget.infer.evaluate import PAPER_RADIUS_UM, evaluate_detector, score_record
     from napari_nucbudget.io.label_sets import read_label_set
     from napari_nucbudget.models.library import (
         load_card,
@@ -43,14 +45,15 @@ def evaluate(
     if split not in SPLITS:
         raise ConfigError(f"--split must be one of {', '.join(SPLITS)}, got {split!r}.")
     if load_card(model).task == "classification":
-        if threshold is not None:
-            raise ConfigError(f"{model} is a classifier and has no threshold; leave it away.")
+        _refuse_for_classifier(model, threshold, radius_um, precision)
         _evaluate_classifier(model, data, split, device, runtime, record, as_json)
         return
     detector = fit(load_detector(model, device=device, precision=precision), runtime)
     labels = read_label_set(data, splits=(split,))
     scores = watch(
-        evaluate_detector(labels, detector, radius_um=radius_um, threshold=threshold),
+        evaluate_detector(
+            labels, detector, radius_um=radius_um or PAPER_RADIUS_UM, threshold=threshold
+        ),
         f"{data.name} {split}",
         lambda p: (p.done, p.total, f"{p.found:,} proposals"),
     )
@@ -68,6 +71,24 @@ def evaluate(
         f"recall {scores.recall:.3f}\n"
         f"  best F1 {scores.best.f1:.3f} at {scores.best.threshold:.2f}, AUPR {scores.aupr:.3f}"
     )
+
+
+def _refuse_for_classifier(
+    model: str, threshold: float | None, radius_um: float | None, precision: str
+) -> None:
+    """What says something about detecting alone."""
+    given = {
+        "--threshold": threshold is not None,
+        "--radius-um": radius_um is not None,
+        "--precision": precision != "auto",
+    }
+    unfit = [name for name, there in given.items() if there]
+    if unfit:
+        one = len(unfit) == 1
+        raise ConfigError(
+            f"{' and '.join(unfit)} {'is' if one else 'are'} for detectors, and {model} is a "
+            f"classifier; leave {'it' if one else 'them'} away."
+        )
 
 
 def _evaluate_classifier(

@@ -44,8 +44,10 @@ def folders_of(slides: list[Path], out: Path) -> list[Path]:
     Raises
     ------
     OutputError
-        Where two slides have the same name.
+        Where two slides have the same name, or `out` is a file.
     """
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file; --out names a folder, which may be new.")
     names = [_title(path) for path in slides]
     for name in names:
         same = [str(p) for p, n in zip(slides, names, strict=True) if n == name]

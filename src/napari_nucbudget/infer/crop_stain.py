@@ -18,6 +18,7 @@ def with_stain(labels: LabelSet) -> LabelSet:
 
     A crop full of lymphocytes is darker than its slide. A classifier that aligns stains has
     to learn from it as it will see it: with the slide's alignment, not with one of its own.
+    What a crop already says of that stays.
     """
     known: dict[int, StainStatistics] = {}
 
@@ -30,7 +31,9 @@ def with_stain(labels: LabelSet) -> LabelSet:
     return replace(
         labels,
         images=tuple(
-            image if image.whole is None else replace(image, stain=of(image.whole, image.mpp))
+            image
+            if image.whole is None or image.stain is not None  # cut out of a crop
+            else replace(image, stain=of(image.whole, image.mpp))
             for image in labels
         ),
     )

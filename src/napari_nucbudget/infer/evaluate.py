@@ -8,6 +8,7 @@ from collections.abc import Generator
 import numpy as np
 
 from napari_nucbudget.core.metrics import ImageDetections, detection_scores
+from napari_nucbudget.errors import LabelSetError
 from napari_nucbudget.infer.detect import detect
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.types.card import ScoreRecord
@@ -59,17 +60,30 @@ def evaluate_detector(
     Parameters
     ----------
     labels : LabelSet
-        Nuclei outside the fields count neither as hits nor as misses.
+        Nuclei outside the fields count neither as hits nor as misses, and an image without
+        any field not at all.
     detector : Detector
     radius_um : float
     threshold : float, optional
         Default the card's.
+
+    Raises
+    ------
+    LabelSetError
+        Where no image has a field.
     """
     started = time.monotonic()
+    dotted = [image for image in labels if image.fields]
+    if not dotted:
+        raise LabelSetError(
+            "No image has a field in which every nucleus is dotted, so that nothing tells a "
+            'mistake from a nucleus without a dot. Declare one ("fields" in dataset.json, or in '
+            "the annotate dock)."
+        )
     pairs = []
-    for done, image in enumerate(labels, start=1):
+    for done, image in enumerate(dotted, start=1):
         pairs.append(compare(image, detector))
-        yield Progress(done, len(labels), sum(len(p.score) for p in pairs), image.name)
+        yield Progress(done, len(dotted), sum(len(p.score) for p in pairs), image.name)
     level = detector.card.threshold if threshold is None else threshold
     return detection_scores(
         pairs,

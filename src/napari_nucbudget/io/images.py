@@ -85,6 +85,10 @@ def _read_whole(path: Path, size: int) -> NDArray[np.uint8]:
                     f"{path} has one channel: nuclei are detected on colour (H&E) images. "
                     "Open the colour original."
                 )
+            if picture.mode not in ("RGB", "RGBA", "RGBX", "P", "PA"):
+                raise ImageError(
+                    f"{path} has the colour space {picture.mode}, not RGB; save it as RGB."
+                )
             if picture.mode not in ("RGB", "RGBA"):
                 # By way of RGBA, a palette's transparency is dropped, not blended.
                 palette = picture.mode in ("P", "PA")

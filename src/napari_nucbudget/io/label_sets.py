@@ -22,6 +22,7 @@ from napari_nucbudget.errors import (
     PointsError,
     RegionError,
 )
+from napari_nucbudget.io.csv_table import read_csv_table
 from napari_nucbudget.io.images import open_image
 from napari_nucbudget.io.twice_dotted import one_dot_each, remarks
 from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme, NucleusClass
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise LabelSetError(
             f"{path.parent} is not a label set folder: it has no {path.name}. "
@@ -54,16 +55,15 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_table(path: Path, columns: set[str]) -> pd.DataFrame:
-    import pandas as pd
-
     text = dict.fromkeys(("image", "patient", "tissue", "split", "label"), str)
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            header = 0  # lines of comment before the table; a name may hold a '#' itself
-            while file.readline().startswith("#"):
-                header += 1
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            # lines of comment before the table; a name may hold a '#' itself
+            while (line := file.readline()).startswith("#"):
+                pass
+            rows = line + file.read()
         # A patient may be called NA.
-        table = pd.read_csv(path, dtype=text, skiprows=header, keep_default_na=False)
+        table = read_csv_table(rows, dtype=text, keep_default_na=False)
     except FileNotFoundError:
         raise LabelSetError(
             f"{path.parent} is not a label set folder: it has no {path.name}."

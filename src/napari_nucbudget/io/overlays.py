@@ -13,11 +13,22 @@ from napari_nucbudget.io.files import write_atomically
 from napari_nucbudget.types.image import ImageSource, Region
 from napari_nucbudget.types.nuclei import Nuclei
 
-__all__ = ["write_overlay"]
+__all__ = ["check_overlay", "write_overlay"]
 
 MAX_SIDE = 8_000
 """Longest side of an overlay; larger images are drawn smaller."""
 PROPOSED = "#00e5ff"
+
+
+def check_overlay(path: Path) -> None:
+    """Refuse a place for an overlay that does not end in .png.
+
+    Raises
+    ------
+    OutputError
+    """
+    if path.suffix.lower() != ".png":
+        raise OutputError(f"An overlay is written as PNG; {path.name} does not end in .png.")
 
 
 def write_overlay(path: Path | str, source: ImageSource, nuclei: Nuclei) -> Path:
@@ -34,8 +45,7 @@ def write_overlay(path: Path | str, source: ImageSource, nuclei: Nuclei) -> Path
     from PIL import Image, ImageDraw
 
     path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise OutputError(f"An overlay is written as PNG; {path.name} does not end in .png.")
+    check_overlay(path)
     shrink = max(1, math.ceil(max(source.shape) / MAX_SIDE))
     picture = Image.fromarray(_shrunk(source, shrink))
     draw = ImageDraw.Draw(picture)

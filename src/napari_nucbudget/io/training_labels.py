@@ -9,7 +9,7 @@ from pathlib import PurePath
 import numpy as np
 
 from napari_nucbudget.errors import OutputError
-from napari_nucbudget.io.formats.points_file import PointsFile
+from napari_nucbudget.io.formats.points_file import Labelled, PointsFile
 from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet, Provenance
 from napari_nucbudget.types.nuclei import HUMAN, Nuclei
@@ -27,9 +27,9 @@ def training_labels(
     *,
     crops: bool = False,
     provenance: Provenance | None = None,
-    patient: str = "unknown",
-    tissue: str = "unknown",
-    split: str = "train",
+    patient: str | None = None,
+    tissue: str | None = None,
+    split: str | None = None,
 ) -> LabelSet:
     """Label set of the dots that persons set or accepted; proposals are left out.
 
@@ -45,9 +45,11 @@ def training_labels(
         Write each field as an image of its own, rather than the whole image
         with its fields; dots outside fields are then left out.
     provenance : Provenance, optional
-        Licence, citation and notes for the cards of models that learn from it.
-    patient, tissue, split : str
-        Of all these images.
+        Licence, citation and notes for the cards of models that learn from it; default, that
+        of the label set that the first image comes from.
+    patient, tissue, split : str, optional
+        Of all these images; default, what the label set that one comes from says of it, else
+        ``unknown``, and training.
 
     Raises
     ------
@@ -68,7 +70,9 @@ def training_labels(
             )
         whole = _annotated(points, patient, tissue, split)
         annotated += _crops(whole) if crops else [whole]
-    given = provenance or Provenance(_stem(images[0].image) or "labels")
+    before = images[0].labelled
+    given = provenance or (before.provenance if before else None)
+    given = given or Provenance(_stem(images[0].image) or "labels")
     return LabelSet(tuple(annotated), classes, (given,))
 
 
@@ -77,7 +81,9 @@ def _stem(name: str) -> str:
     return PurePath(name.replace("\\", "/")).stem
 
 
-def _annotated(points: PointsFile, patient: str, tissue: str, split: str) -> AnnotatedImage:
+def _annotated(
+    points: PointsFile, patient: str | None, tissue: str | None, split: str | None
+) -> AnnotatedImage:
     name = _stem(points.image) or "image"
     if points.source is None:
         raise OutputError(
@@ -95,13 +101,15 @@ def _annotated(points: PointsFile, patient: str, tissue: str, split: str) -> Ann
                 "accept, correct or delete them first (--accept takes all as they are)."
             )
     pixels = points.source.read(Region.whole(points.source.shape))
+    known = points.labelled or Labelled("unknown", "unknown", "train", None, None)
     return AnnotatedImage(
         source=ArraySource(pixels, mpp=points.mpp, name=name),
         nuclei=_inside(points.nuclei.select(points.nuclei.origin == HUMAN), pixels.shape[:2]),
         fields=points.fields,
-        patient=patient,
-        tissue=tissue,
-        split=split,
+        patient=patient or known.patient,
+        tissue=tissue or known.tissue,
+        split=split or known.split,
+        stain=known.stain,
     )
 
 

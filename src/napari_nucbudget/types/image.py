@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from napari_nucbudget.errors import ImageError, PixelSizeError, RegionError
 
-__all__ = ["ArraySource", "ImageSource", "Level", "Region", "as_rgb8", "check_mpp"]
+__all__ = ["ArraySource", "ImageSource", "Level", "Region", "as_rgb8", "check_mpp", "mpp_differ"]
 
 MPP_RANGE = (0.05, 10.0)
 """Pixel sizes in µm/px that light microscopy of tissue can have."""
+MPP_TOLERANCE = 0.05
+"""Relative difference up to which two pixel sizes are taken for the same."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,11 @@ def check_mpp(mpp: float, *, of: str) -> float:
             f"expected {low:g} to {high:g}. Give the right one (--mpp, or the dock's pixel size)."
         )
     return float(mpp)
+
+
+def mpp_differ(one: float | None, other: float | None) -> bool:
+    """Whether two pixel sizes contradict each other; one that is not known agrees with any."""
+    return bool(one and other and abs(one / other - 1) > MPP_TOLERANCE)
 
 
 def as_rgb8(pixels: NDArray[Any], *, of: str = "image") -> NDArray[np.uint8]:

@@ -19,6 +19,8 @@ __all__ = ["HUMAN", "Nuclei"]
 
 HUMAN = "human"
 """The origin of a dot that a person set or confirmed; any other origin is a model's name."""
+ROUNDING = 1e-3
+"""How far a probability in a table may lie outside 0 .. 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,8 +211,8 @@ class Nuclei:
         try:
             yx = frame[["y", "x"]].to_numpy(dtype=np.float64)
             score = frame["score"].to_numpy(np.float32) if "score" in frame else np.float32(1)
-            ids = frame["id"].to_numpy(np.int64) if "id" in frame else None
-        except (TypeError, ValueError) as error:
+            ids = _whole(frame["id"]) if "id" in frame else None
+        except (TypeError, ValueError, OverflowError) as error:
             raise PointsError(f"A coordinate, score or id is not a number: {error}.") from error
         if ids is not None and len(np.unique(ids)) != len(ids):
             raise PointsError("Two rows have the same id; ids must differ, or be left out.")
@@ -221,9 +223,24 @@ class Nuclei:
             label = names.map(index).to_numpy(np.int16)
         origin: Any = HUMAN
         if "origin" in frame:
-            origin = frame["origin"].fillna(HUMAN).astype(object).to_numpy()
+            origin = frame["origin"].fillna(HUMAN).replace("", HUMAN).astype(object).to_numpy()
         columns = [f"p_{name}" for name in classes.names]
         prob = frame[columns].to_numpy(np.float32) if set(columns) <= set(frame) else None
+        if prob is not None and ((prob < -ROUNDING) | (prob > 1 + ROUNDING)).any():
+            raise PointsError("A probability (p_...) lies outside 0 .. 1.")
         return cls.from_points(
             yx, score=score, label=label, origin=origin, id=ids, prob=prob, classes=classes
         )
+
+
+def _whole(column: pd.Series[Any]) -> NDArray[np.int64]:
+    """Ids as they are; none may be missing, broken or above 63 bits."""
+    values = column.to_numpy()
+    if values.dtype.kind == "f":
+        if not np.isfinite(values).all():
+            raise PointsError("A row has no id; give every row one, or leave the column out.")
+        if (values != np.floor(values)).any() or (np.abs(values) > 2**53).any():
+            raise PointsError("An id is not a whole number; ids may also be left out.")
+    if values.dtype.kind == "u" and len(values) and values.max() > np.iinfo(np.int64).max:
+        raise PointsError("An id has more than 63 bits; ids may also be left out.")
+    return values.astype(np.int64)

@@ -108,6 +108,8 @@ class TrainConfig:
         for name in ("steps", "steps_per_epoch", "patience", "batch_size", "loss_stride"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.seed < 0:
+            raise ConfigError(f"seed must be at least 0, got {self.seed}.")
         if self.crop < 32:
             raise ConfigError(f"crop must be at least 32 pixels, got {self.crop}.")
         for name in ("learning_rate", "alpha", "d_max_um", "min_distance_um", "mpp", "radius_um"):

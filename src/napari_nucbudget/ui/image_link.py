@@ -12,7 +12,7 @@ from napari_nucbudget.errors import ImageError, PixelSizeError, ProjectError
 from napari_nucbudget.project import SUFFIX, ProjectImage, ProjectStore
 from napari_nucbudget.project.images import fingerprint
 from napari_nucbudget.project.recovery import data_folder
-from napari_nucbudget.types.image import ImageSource, Region
+from napari_nucbudget.types.image import ImageSource, Region, mpp_differ
 from napari_nucbudget.ui.viewport import image_shape
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["content_tag", "file_of", "former_image", "link", "open_pixels", "project_for"]
 
 SAMPLE_PX = 64
-MPP_TOLERANCE = 0.05
 
 
 def file_of(layer: Image) -> Path | None:
@@ -143,7 +142,7 @@ def _checked(store: ProjectStore, image: ProjectImage, file: Path | None, mpp: f
             store.relink(image.id, file)
         if image.mpp is None and mpp is not None:
             store.describe_image(image.id, mpp=mpp)
-    if image.mpp and mpp and abs(mpp / image.mpp - 1) > MPP_TOLERANCE:
+    if mpp_differ(mpp, image.mpp):
         return (
             f"The layer of {image.name} says {mpp:.4g} µm/px, the project {image.mpp:.4g}. "
             "The nuclei lie right; correct the wrong pixel size before training."

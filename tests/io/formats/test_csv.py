@@ -152,3 +152,53 @@ def test_a_million_rows_come_back_as_they_were(tmp_path):
     back = read_points_csv(path).nuclei
     for column in ("yx", "score", "label", "id"):
         np.testing.assert_array_equal(getattr(back, column), getattr(nuclei, column))
+
+
+def written(tmp_path, text):
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    return path
+
+
+def test_a_comma_at_the_end_of_every_row_moves_no_column(tmp_path):
+    back = read_points_csv(written(tmp_path, "y,x,label\n10,20,epithelial,\n50,60,,\n"))
+    np.testing.assert_array_equal(back.nuclei.yx, [[10, 20], [50, 60]])
+    assert list(back.nuclei.label) == [0, -1]
+
+
+def test_an_empty_origin_is_a_persons(tmp_path):
+    back = read_points_csv(written(tmp_path, "y,x,origin\n1,2,\n3,4,fcn\n"))
+    assert list(back.nuclei.origin) == ["human", "fcn"]
+
+
+def test_classes_may_stand_in_a_column_class(tmp_path):
+    back = read_points_csv(written(tmp_path, "y,x,class\n1,2,inflammatory\n3,4,\n"))
+    assert list(back.nuclei.label) == [1, -1]
+
+
+def test_probabilities_of_some_classes_are_left_out_and_that_is_said(tmp_path):
+    back = read_points_csv(written(tmp_path, "y,x,p_epithelial\n1,2,0.5\n"))
+    assert back.nuclei.prob is None
+    assert "no column p_inflammatory, p_miscellaneous" in back.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("y,x\n10,20,33\n", "more values than its first line names columns"),
+        ("id,y,x\n,10,20\n2,30,40\n", "A row has no id"),
+        ("id,y,x\n1.5,10,20\n", "not a whole number"),
+        ("id,y,x\n99999999999999999999,10,20\n", "not a number|more than 63 bits"),
+        ("id,y,x\n10000000000000000000,10,20\n", "more than 63 bits"),
+        (
+            "y,x,p_epithelial,p_inflammatory,p_miscellaneous\n1,2,5,-3,7\n",
+            "A probability .* outside 0 .. 1",
+        ),
+        ("# mpp: -3\ny,x\n1,2\n", "-3 µm/px .* is not plausible"),
+        ("# mpp: NaN\ny,x\n1,2\n", "nan µm/px .* is not plausible"),
+        ("# fields: [[0, 0, 0, 5]]\ny,x\n1,2\n", "at least a pixel high and wide"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path, text, words):
+    with pytest.raises(PointsError, match=words):
+        read_points_csv(written(tmp_path, text))

@@ -268,3 +268,8 @@ def test_features_longer_than_a_piece_of_the_file_are_read(tmp_path, monkeypatch
     for form in ("detection", "points"):
         back = read_geojson(write_geojson(tmp_path / "q.geojson", POINTS, form=form))
         np.testing.assert_array_equal(back.nuclei.id, NUCLEI.id)
+
+
+def test_a_bare_geometry_is_refused_rather_than_empty(read):
+    with pytest.raises(PointsError, match="no list of features"):
+        read({"type": "Point", "coordinates": [1, 2]})

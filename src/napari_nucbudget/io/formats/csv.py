@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_nucbudget.errors import ConfigError, PointsError
+from napari_nucbudget.io.csv_table import read_csv_table
 from napari_nucbudget.io.files import write_atomically
 from napari_nucbudget.io.formats.facts import VERSION, check_version, facts_of, read_facts
 from napari_nucbudget.io.formats.format import EVERYTHING, Format
@@ -101,12 +102,15 @@ def read_points_csv(path: Path | str, classes: ClassScheme | None = None) -> Poi
     header, table = _header(path, text)
     facts = read_facts(header, path)
     try:
-        nuclei = Nuclei.from_frame(_table(table), classes or facts.classes or DEFAULT_CLASSES)
+        frame, scheme = _table(table), classes or facts.classes or DEFAULT_CLASSES
+        if "label" not in frame and "class" in frame:
+            frame = frame.rename(columns={"class": "label"})
+        nuclei = Nuclei.from_frame(frame, scheme)
     except (ConfigError, PointsError) as error:
         raise PointsError(f"{path}: {error}") from error
     except (TypeError, ValueError) as error:
         raise PointsError(f"{path} is not a table of points: {error}.") from error
-    remarks = _completeness(header, len(nuclei), table)
+    remarks = _completeness(header, len(nuclei), table) + _remarks(list(frame), scheme)
     return checked(
         PointsFile(nuclei, facts.mpp, facts.image, facts.shape, facts.fields, remarks=remarks)
     )
@@ -125,16 +129,24 @@ def _completeness(header: dict[str, Any], rows: int, table: str) -> tuple[str, .
 
 def _table(text: str) -> Any:
     """pandas table; a class may be called NA, so that only numbers may be missing."""
-    import pandas as pd
-
-    words = ("label", "origin")
-    columns = pd.read_csv(StringIO(text, newline=""), nrows=0).columns
-    return pd.read_csv(
-        StringIO(text, newline=""),
+    words = ("label", "class", "origin")
+    columns = read_csv_table(text, nrows=0).columns
+    return read_csv_table(
+        text,
         dtype=dict.fromkeys(words, str),
         keep_default_na=False,
         na_values={c: ["", "NA", "NaN", "nan"] for c in columns if c not in words},
     )
+
+
+def _remarks(columns: list[str], classes: ClassScheme) -> tuple[str, ...]:
+    """What of the table is not read although its name suggests that it might be."""
+    meant = {f"p_{name}" for name in classes.names}
+    found = meant & set(columns)
+    if found and found < meant:
+        missing = ", ".join(sorted(meant - found))
+        return (f"The probabilities were left out: there is no column {missing}.",)
+    return ()
 
 
 def _header(path: Path, text: str) -> tuple[dict[str, Any], str]:

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_nucbudget.errors import ConfigError, PointsError, RegionError
+from napari_nucbudget.errors import ConfigError, PixelSizeError, PointsError, RegionError
 from napari_nucbudget.io.formats.points_file import PointsFile
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
-from napari_nucbudget.types.image import Region
+from napari_nucbudget.types.image import Region, check_mpp
 
 __all__ = ["VERSION", "Facts", "check_version", "facts_of", "read_facts"]
 
@@ -58,17 +58,24 @@ def read_facts(facts: dict[str, Any], path: Path) -> Facts:
         shape = facts.get("shape")
         return Facts(
             classes=classes,
-            mpp=None if facts.get("mpp") is None else float(facts["mpp"]),
+            mpp=None if facts.get("mpp") is None else check_mpp(facts["mpp"], of="its header"),
             image=str(facts.get("image", "")),
             shape=None if shape is None else (int(shape[0]), int(shape[1])),
-            fields=tuple(Region(*(int(n) for n in box)) for box in facts.get("fields", [])),
+            fields=tuple(_field(box) for box in facts.get("fields", [])),
         )
-    except (ConfigError, RegionError) as error:
+    except (ConfigError, PixelSizeError, RegionError) as error:
         raise PointsError(f"{path}: {error}") from error
     except (TypeError, ValueError, IndexError) as error:
         raise PointsError(
             f"{path} is not a table of points: its header cannot be understood ({error})."
         ) from error
+
+
+def _field(box: Any) -> Region:
+    region = Region(*(int(n) for n in box))
+    if region.height < 1 or region.width < 1:
+        raise RegionError(f"A field must be at least a pixel high and wide, got {list(box)}.")
+    return region
 
 
 def check_version(version: Any, path: Path) -> None:

@@ -64,6 +64,10 @@ class Format:
             "mpp": ("the pixel size", points.mpp is not None),
             "image": ("the image's name", bool(points.image)),
             "fields": ("fields", bool(points.fields)),
+            "labelled": (
+                "patient, tissue, split and licence",
+                points.labelled is not None and not self.folder,
+            ),
         }
         return [
             words for what, (words, present) in there.items() if present and what not in self.keeps

@@ -60,7 +60,9 @@ def read_geojson(path: Path | str, classes: ClassScheme | None = None) -> Points
         table = _table(path, others, classes)
         if others.get("type") == "Feature":
             table.add(others, "the feature")
-        elif not isinstance(others.get("features", [] if others.get("type") else None), list):
+        elif not isinstance(
+            others.get("features", [] if others.get("type") == "FeatureCollection" else None), list
+        ):
             raise PointsError(
                 f"{path} is JSON, but no GeoJSON of nuclei: it has no list of features. "
                 "Export from QuPath with File > Export objects as GeoJSON; for COCO, name the "

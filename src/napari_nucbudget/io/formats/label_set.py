@@ -7,7 +7,7 @@ from pathlib import Path
 
 from napari_nucbudget.errors import LabelSetError, PointsError
 from napari_nucbudget.io.formats.format import Format
-from napari_nucbudget.io.formats.points_file import PointsFile
+from napari_nucbudget.io.formats.points_file import Labelled, PointsFile
 from napari_nucbudget.io.label_sets import read_label_set, write_label_set
 from napari_nucbudget.io.training_labels import training_labels
 from napari_nucbudget.types.classes import ClassScheme
@@ -37,6 +37,7 @@ def read_label_points(path: Path, classes: ClassScheme | None = None) -> list[Po
             f"{path} has the classes {', '.join(labels.classes.names)}, "
             f"not {', '.join(classes.names)}."
         )
+    (provenance,) = labels.provenance
     return [
         PointsFile(
             replace(image.nuclei, classes=classes or labels.classes),
@@ -45,6 +46,7 @@ def read_label_points(path: Path, classes: ClassScheme | None = None) -> list[Po
             image.source.shape,
             image.fields,
             source=image.source,
+            labelled=Labelled(image.patient, image.tissue, image.split, image.stain, provenance),
         )
         for image in labels
     ]

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from napari_nucbudget.types.image import ImageSource, Region
+from napari_nucbudget.types.labels import Provenance
 from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.types.stain import StainStatistics
 
-__all__ = ["PointsFile", "checked"]
+__all__ = ["Labelled", "PointsFile", "checked"]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Where an image of a label set belongs, see `AnnotatedImage`."""
+
+    patient: str
+    tissue: str
+    split: str
+    stain: StainStatistics | None
+    provenance: Provenance | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +45,8 @@ class PointsFile:
         The image itself, for the formats that hold its pixels.
     remarks : tuple of str
         Sentences for the user: what was taken otherwise than it was written.
+    labelled : Labelled or None
+        What a label set tells about the image beside its dots.
     """
 
     nuclei: Nuclei
@@ -40,6 +56,12 @@ class PointsFile:
     fields: tuple[Region, ...] = ()
     source: ImageSource | None = None
     remarks: tuple[str, ...] = ()
+    labelled: Labelled | None = None
+
+    def __post_init__(self) -> None:
+        # Bytes of a file name that are not UTF-8 cannot stand in a file of points.
+        name = re.sub("[\ud800-\udfff]", "\ufffd", self.image)
+        object.__setattr__(self, "image", name)
 
 
 def checked(points: PointsFile) -> PointsFile:
@@ -53,6 +75,6 @@ def checked(points: PointsFile) -> PointsFile:
     y, x = yx[np.argmax(outside)]
     remark = (
         f"{int(outside.sum()):,} of {len(yx):,} nuclei lie outside the image, the first at "
-        f"x={x:g}, y={y:g}; they were kept. Coordinates are level-0 pixels from its top left."
+        f"x={x:g}, y={y:g}. Coordinates are level-0 pixels from its top left."
     )
     return replace(points, remarks=(*points.remarks, remark))
