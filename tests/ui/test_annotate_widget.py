@@ -233,6 +233,34 @@ def test_a_wrong_crop_of_the_gallery_gets_its_class_by_one_key(desk):
     assert not gallery.list.item(1).isHidden()
 
 
+def test_another_class_in_the_box_takes_no_crop_away_before_its_crops_are_asked_for(desk):
+    desk.propose()
+    gallery = desk.dock.gallery
+    desk.dock.tabs.setCurrentWidget(gallery)
+    gallery.class_name.setCurrentText("epithelial")
+    desk.click(gallery.fill)
+    desk.qtbot.waitUntil(lambda: gallery.list.count() == 2, timeout=5000)
+    gallery.class_name.setCurrentText("inflammatory")
+    gallery.list.item(0).setSelected(True)
+    gallery.list.setFocus()
+    desk.qtbot.keyClick(gallery.list, Qt.Key.Key_W)
+    assert gallery.list.item(0).isHidden()
+    assert not gallery.list.item(1).isHidden()
+
+
+def test_the_walk_brings_a_layer_back_that_was_taken_away(desk):
+    ids = desk.propose()
+    layers = desk.viewer.layers
+    layers.selection.active = desk.session.views.of().points
+    layers.remove_selected()
+    desk.click(desk.dock.proposals.next)
+    points = desk.session.views.of().points
+    assert points in layers
+    assert layers.selection.active is points
+    assert len(points.data) == len(ids)
+    assert desk.session.views.of().selected.size == 1
+
+
 def test_a_field_waits_until_every_proposal_in_it_is_answered(desk):
     desk.propose()
     fields, area = desk.dock.fields, Region(30, 50, 60, 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 
@@ -324,3 +325,88 @@ def test_what_is_below_the_result_stays_in_its_place_when_the_first_one_comes(do
     before = place()
     dock.run()
     assert place() == before
+
+
+def test_an_image_that_was_closed_is_said_and_its_points_stay(dock_with_image, drawn):
+    dock = dock_with_image
+    choose_scope(dock, "Whole image")
+    dock.run()
+    dock.viewer.layers.remove("biopsy")
+    dock.click(dock.widget.kept.keep)
+    assert "biopsy was closed" in dock.widget.error.text()
+    assert len(dock.points.data) == drawn.count(0.5)
+
+
+def test_an_image_that_is_closed_during_a_run_is_said_where_results_are_kept_at_once(
+    dock_with_image, detector, drawn
+):
+    dock = dock_with_image
+    choose_scope(dock, "Whole image")
+    dock.widget.kept.at_once.setChecked(True)
+    detector.gate.clear()
+    dock.click(dock.widget.detect)
+    dock.wait(detector.entered.is_set)
+    dock.viewer.layers.remove("biopsy")
+    detector.gate.set()
+    dock.wait(lambda: not dock.widget.job.running)
+    assert "biopsy was closed" in dock.widget.error.text()
+    assert len(dock.points.data) == drawn.count(0.5)
+
+
+def test_a_run_of_a_moment_takes_a_moment(dock_with_image):
+    dock = dock_with_image
+    dock.widget._started = 0.0
+    dock.run()
+    said = re.fullmatch(r"Done in ([\d.]+) s on .*", dock.widget.status.text())
+    assert said is not None
+    assert float(said[1]) < 60
+
+
+def test_the_least_distance_does_not_make_every_pixel_a_nucleus(dock_with_image, drawn):
+    dock = dock_with_image
+    dock.viewer.layers["biopsy"].scale = (0.9, 0.9)  # half a micrometre is less than a pixel
+    choose_scope(dock, "Whole image")
+    dock.run()
+    few = len(dock.points.data)
+    dock.widget.result.distance.setValue(dock.widget.result.distance.minimum())
+    dock.settle()
+    assert few <= len(dock.points.data) < 1.5 * few
+
+
+def test_a_result_of_another_pixel_size_is_said_and_not_kept(dock_with_image):
+    dock = dock_with_image
+    choose_scope(dock, "Whole image")
+    dock.run()
+    assert "per mm²" in dock.widget.result.count.text()
+    dock.viewer.layers["biopsy"].scale = (0.25, 0.25)
+    assert "detect once more" in dock.widget.result.count.text()
+    dock.click(dock.widget.kept.keep)
+    assert "They were not kept" in dock.widget.error.text()
+    assert dock.widget.session.store is None
+    dock.viewer.layers["biopsy"].scale = (0.5, 0.5)
+    assert "per mm²" in dock.widget.result.count.text()
+
+
+def test_nothing_waits_for_a_drawing_in_3d(dock_with_image):
+    dock = dock_with_image
+    choose_scope(dock, "Drawn region")
+    dock.viewer.dims.ndisplay = 3
+    dock.click(dock.widget.form.draw)
+    assert "Switch to the 2-D view" in dock.widget.error.text()
+    assert [layer.name for layer in dock.viewer.layers] == ["biopsy"]
+
+
+def test_large_letters_fit_below_the_histogram(dock_with_image):
+    histogram = dock_with_image.widget.result.histogram
+    font = histogram.font()
+    font.setPointSize(24)
+    histogram.setFont(font)
+    histogram.set_scores(np.zeros(0, np.float32))
+    picture = histogram.grab().toImage()
+    ink = [
+        y
+        for y in range(picture.height())
+        if len({picture.pixel(x, y) for x in range(0, picture.width(), 1)}) > 3
+    ]
+    assert ink
+    assert max(ink) < picture.height() - 1  # nothing is cut at the lower edge

@@ -135,3 +135,14 @@ def test_without_nuclei_the_lasso_says_so(make_napari_viewer, qtbot, drawn):
     assert "no nuclei in the project" in person.dock.project.error.text()
     assert DEFAULT_KEYS["lasso"] == "Shift+S"
     person.session.close()
+
+
+def test_in_3d_a_lasso_says_why_it_does_not_wait(person):
+    said = []
+    person.session.failed.connect(lambda error: said.append(str(error)))
+    before = list(person.viewer.layers)
+    person.viewer.dims.ndisplay = 3
+    person.click(person.dock.classes.lasso)
+    assert "Switch to the 2-D view" in said[0]
+    assert not person.dock.classes.lasso.isChecked()
+    assert list(person.viewer.layers) == before

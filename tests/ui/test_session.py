@@ -8,7 +8,7 @@ import tifffile
 from napari.components import ViewerModel
 from napari.utils._proxies import PublicOnlyProxy
 
-from napari_nucbudget.errors import ProjectError
+from napari_nucbudget.errors import PixelSizeError, ProjectError
 from napari_nucbudget.project import open_project
 from napari_nucbudget.ui.session import Session
 
@@ -183,3 +183,76 @@ def test_the_pauses_between_edits_count_as_work_and_breaks_do_not(tmp_path):
         clock.flush(store)
         (spent,) = Records(store).spent()
     assert spent.seconds == 22.0
+
+
+def test_arrays_that_differ_anywhere_are_different_images(session, viewer):
+    rng = np.random.default_rng(0)
+    tissue = rng.integers(0, 255, (150, 150, 3), np.uint8)
+    cores = []
+    for corner in ((0, 450), (450, 0)):  # off the diagonal, as in an array of tissue cores
+        pixels = np.full((600, 600, 3), 255, np.uint8)
+        pixels[corner[0] : corner[0] + 150, corner[1] : corner[1] + 150] = tissue
+        cores.append(viewer.add_image(pixels, name="core", **UM))
+    grey = [viewer.add_image(rng.random((90, 120)), name="grey", **UM) for _ in range(2)]
+    stacks = [
+        viewer.add_image(
+            rng.integers(0, 255, (3, 90, 120, 3), np.uint8),
+            rgb=True,
+            name="stack",
+            scale=(1, 0.5, 0.5),
+            units=("um",) * 3,
+        )
+        for _ in range(2)
+    ]
+    layers = [*cores, *grey, *stacks]
+    assert len({session.ensure(layer) for layer in layers}) == len(layers)
+    assert len({str(session.suggested(layer)) for layer in layers}) == len(layers)
+    again = viewer.add_image(cores[0].data.copy(), name="core", **UM)
+    assert session.ensure(again) == session.image_of(cores[0])
+
+
+def test_a_large_array_is_told_apart_by_squares_all_over_it(session, viewer):
+    one = np.zeros((3000, 3000, 3), np.uint8)
+    other = one.copy()
+    other[2990:, 2990:] = 7
+    a, b = (viewer.add_image(pixels, name="large", **UM) for pixels in (one, other))
+    assert session.ensure(a) != session.ensure(b)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32, np.bool_])
+def test_an_image_of_any_kind_has_a_project(session, viewer, told, kind):
+    pixels = np.random.default_rng(0).integers(0, 255, (90, 120, 3)).astype(kind)
+    layer = viewer.add_image(pixels, rgb=True, name="odd", **UM)
+    assert session.suggested(layer) is not None
+    assert session.ensure(layer) is not None
+    assert told == []
+
+
+def test_all_layers_of_two_images_can_be_taken_out_at_once(session, viewer, qapp):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        layer = viewer.add_image(rng.integers(0, 255, (90, 120, 3), np.uint8), name=name, **UM)
+        image = session.ensure(layer)
+        session.edit(lambda store, image=image: store.add(image, [[5, 5]], "epithelial"))
+    assert len(viewer.layers) == 4
+    viewer.layers.select_all()
+    viewer.layers.remove_selected()
+    qapp.processEvents()
+    assert len(viewer.layers) == 0
+    assert session.links == ()
+
+
+def test_the_points_of_an_image_go_with_it(session, viewer, qapp):
+    layer = viewer.add_image(np.zeros((90, 120, 3), np.uint8), name="a", **UM)
+    image = session.ensure(layer)
+    session.edit(lambda store: store.add(image, [[5, 5]], "epithelial"))
+    viewer.layers.remove(layer)
+    qapp.processEvents()
+    assert len(viewer.layers) == 0
+
+
+def test_a_pixel_size_that_makes_no_sense_is_none_where_it_is_not_asked_for(session, viewer):
+    layer = viewer.add_image(np.zeros((90, 120, 3), np.uint8), scale=(0.5, 1), units=("um", "um"))
+    assert session.mpp_if_known(layer) is None
+    with pytest.raises(PixelSizeError):
+        session.mpp_of(layer)

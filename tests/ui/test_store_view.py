@@ -199,7 +199,7 @@ def test_points_follow_their_image_and_leave_with_it(bench):
     image.translate = (7, 9)
     np.testing.assert_array_equal(bench.points.translate, (7, 9))
     bench.viewer.layers.remove(image)
-    assert len(bench.viewer.layers) == 0
+    bench.qtbot.waitUntil(lambda: len(bench.viewer.layers) == 0)
     assert len(bench.store.nuclei(bench.image)) == 4
 
 
@@ -240,3 +240,18 @@ def test_of_many_nuclei_only_those_on_screen_are_points_and_all_can_be_chosen(
     assert bench.store.undo_label == f"accept {len(seen):,} proposals"
     assert Region.whole((side, side)).contains(bench.view.nuclei.yx).all()
     bench.session.close()
+
+
+def test_what_undo_takes_away_is_chosen_no_longer(bench):
+    bench.session.edit(lambda store: store.add(bench.image, [[30, 30]], "epithelial"))
+    new = np.setdiff1d(bench.store.nuclei(bench.image).id, bench.ids)
+    bench.view.select([*new, bench.ids[0]])
+    told = []
+    bench.view.selection_changed.connect(lambda: told.append(bench.view.selected.tolist()))
+    bench.session.undo()
+    bench.qtbot.wait(50)
+    assert bench.view.selected.tolist() == [bench.ids[0]]
+    assert told == [[bench.ids[0]]]
+    bench.press(Qt.Key.Key_W)
+    assert bench.failed == []
+    assert bench.human().id.tolist() == [bench.ids[0]]

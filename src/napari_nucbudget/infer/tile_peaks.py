@@ -21,6 +21,8 @@ __all__ = ["SCORE_FLOOR", "TilePeaks", "check_threshold"]
 
 CANDIDATE_FLOOR = 0.001
 """Height on the map below which a local maximum is flat background."""
+NEIGHBOURS = 1.5
+"""Least distance in model pixels: below it the slopes of a peak would be peaks of their own."""
 SCORE_FLOOR = 0.01
 """Proposals below this score are never kept, whatever the threshold."""
 
@@ -33,7 +35,7 @@ class TilePeaks:
     ----------
     card : ModelCard
     distance : float
-        Minimum distance, model pixels.
+        Minimum distance, model pixels; at least `NEIGHBOURS`.
     halo : int
         Model pixels around a core that its peaks depend on.
     align : int
@@ -58,7 +60,7 @@ class TilePeaks:
         um = card.min_distance_um if min_distance_um is None else min_distance_um
         if um is None or um <= 0:
             raise ConfigError(f"The minimum distance must be above 0 µm, got {um!r}.")
-        distance = um / card.input.mpp
+        distance = max(um / card.input.mpp, NEIGHBOURS)
         # A peak is judged by its neighbours within the minimum distance, and refined by the
         # next ones.
         sight = max(math.ceil(distance) + 1, gaussian_radius(_score_blur(card)))

@@ -68,8 +68,8 @@ class DensityLayer(QObject):
         """Take the picture out of the viewer."""
         self.job.close()
         picture, self._picture = self._picture, None
-        if layers and picture is not None and picture in self._session.viewer.layers:
-            self._session.viewer.layers.remove(picture)
+        if layers and picture is not None:
+            self._session.take_out(picture)
 
     def follow(self) -> None:
         """Lie on the image, wherever that went."""

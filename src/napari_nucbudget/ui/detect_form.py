@@ -28,7 +28,7 @@ from napari_nucbudget.ui.calibrate import set_pixel_size
 from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.image_choice import ImageChoice
 from napari_nucbudget.ui.theme import Colors
-from napari_nucbudget.ui.viewport import drawn_region, image_shape, visible_region
+from napari_nucbudget.ui.viewport import check_drawable, drawn_region, image_shape, visible_region
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -253,6 +253,11 @@ class DetectForm(QWidget):
     def _start_drawing(self) -> None:
         image = self.image.current
         if image is None:
+            return
+        try:
+            check_drawable(self._viewer)
+        except NucbudgetError as error:
+            self.failed.emit(error)
             return
         shapes = self._viewer.add_shapes(
             name="region",

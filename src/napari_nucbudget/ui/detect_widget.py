@@ -17,9 +17,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_nucbudget.errors import NucbudgetError
+from napari_nucbudget.bridge.layers import pixel_size
+from napari_nucbudget.errors import ImageError, NucbudgetError, PixelSizeError
 from napari_nucbudget.infer.propose import Proposals, iter_propose
 from napari_nucbudget.infer.typed import iter_type_above, typed_as, untyped
+from napari_nucbudget.types.image import mpp_differ
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import Progress, time_in_words
 from napari_nucbudget.ui.catalogue import Catalogue
@@ -130,6 +132,7 @@ class DetectWidget(QWidget):
         self.detect.clicked.connect(self._start)
         self.cancel.clicked.connect(self.job.cancel)
         self.form.changed.connect(self._update)
+        self.form.changed.connect(self._recount)
         self.form.model_changed.connect(self._model_chosen)
         self.form.failed.connect(self._show_error)
         self.job.progressed.connect(self._show_progress)
@@ -169,7 +172,7 @@ class DetectWidget(QWidget):
             self._show_error(error)
             return
         self._request = request
-        self._started = 0.0
+        self._started = time.monotonic()
         self.status.setText("")
         if request.model == self._tuned_for:
             threshold, distance = self.result.threshold.value(), self.result.distance.value()
@@ -251,7 +254,29 @@ class DetectWidget(QWidget):
             return
         nuclei = self._shown()
         view.show(nuclei)
-        self.result.show_count(len(nuclei), proposals)
+        self.result.show_count(len(nuclei), proposals, outdated=self._outdated())
+
+    def _outdated(self) -> str:
+        """Why the result does not fit the image any more: it has another pixel size now."""
+        proposals, request = self._proposals, self._request
+        if proposals is None or request is None:
+            return ""
+        try:
+            now = pixel_size(request.image)
+        except PixelSizeError:
+            now = None
+        if not mpp_differ(now, proposals.mpp):
+            return ""
+        return (
+            f"Found at {proposals.mpp:.4g} µm/px, and the image has {now:.4g} now: detect once "
+            "more."
+        )
+
+    def _recount(self) -> None:
+        """After a change of the image: its pixel size may be another one."""
+        if self._proposals is not None and not self.job.running:
+            count = len(self._shown())
+            self.result.show_count(count, self._proposals, outdated=self._outdated())
 
     def _shown(self) -> Nuclei:
         """Nuclei above the threshold of today."""
@@ -264,6 +289,11 @@ class DetectWidget(QWidget):
         """Put what is shown into the project; what has no class yet is typed first."""
         proposals, request = self._proposals, self._request
         if proposals is None or request is None:
+            return
+        if not self._still_there(request.image):
+            return
+        if outdated := self._outdated():
+            self._show_error(PixelSizeError(f"{outdated} They were not kept."))
             return
         self._show_error(None)
         if request.classifier and untyped(self._shown()).any():
@@ -281,7 +311,21 @@ class DetectWidget(QWidget):
             return  # another run has finished meanwhile
         self._proposals = proposals
         self.status.setText("")
-        self._put()
+        if self._request is not None and self._still_there(self._request.image):
+            self._put()
+
+    def _still_there(self, image: Any) -> bool:
+        """Whether an image is open; where it is not, its points stay and a sentence says it."""
+        if image in self._viewer.layers:
+            return True
+        self._show_nuclei()
+        self._show_error(
+            ImageError(
+                f"{image.name} was closed, so its nuclei cannot be kept. Open it again and detect "
+                "once more."
+            )
+        )
+        return False
 
     def _put(self) -> None:
         proposals, request = self._proposals, self._request

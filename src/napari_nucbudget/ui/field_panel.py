@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QGridLayout,
     QLabel,
@@ -23,7 +24,7 @@ from napari_nucbudget.errors import NucbudgetError, ProjectError
 from napari_nucbudget.project import Field
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.ui.slides import own_metadata
-from napari_nucbudget.ui.viewport import drawn_region, visible_region
+from napari_nucbudget.ui.viewport import check_drawable, drawn_region, visible_region
 
 if TYPE_CHECKING:
     from napari.layers import Shapes
@@ -157,6 +158,11 @@ class FieldPanel(QWidget):
         viewer, image = self._session.viewer, self._session.current
         if image is None:
             return
+        try:
+            check_drawable(viewer)
+        except NucbudgetError as error:
+            self._session.failed.emit(error)
+            return
         if self._drawing is None or self._drawing not in viewer.layers:
             self._drawing = viewer.add_shapes(
                 name="field to declare",
@@ -240,12 +246,15 @@ class FieldPanel(QWidget):
         from napari.layers import Shapes
 
         viewer, image = self._session.viewer, self._session.current
+        if self._session.removing:  # no layer comes in while napari takes one out
+            QTimer.singleShot(0, self.refresh)
+            return
         now = (id(image), tuple(field.id for field in fields))
         if now == self._outlined:
             return  # an edit of nuclei, most of the time
         self._outlined = now
-        if self._outlines is not None and self._outlines in viewer.layers:
-            viewer.layers.remove(self._outlines)
+        if self._outlines is not None:
+            self._session.take_out(self._outlines)
         self._outlines = None
         if not fields or image is None:
             return

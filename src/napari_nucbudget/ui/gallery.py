@@ -69,6 +69,7 @@ class Gallery(QWidget):
         super().__init__(parent)
         self._session = session
         self._shown = Nuclei.empty()
+        self._asked: tuple[str, Any] = ("", "visible")  # class and kind of what is shown
         self.class_name = QComboBox()
         self.class_name.setToolTip("The class of which crops are shown.")
         self.which = QComboBox()
@@ -138,15 +139,17 @@ class Gallery(QWidget):
         if store is None or image is None:
             return
         self.clear()
+        name = self.class_name.currentText()
         which: Any = WHICH[self.which.currentText()]
+        self._asked = name, which
         nuclei = store.nuclei(image, which=which)
-        nuclei = nuclei.select(nuclei.label == nuclei.classes.index(self.class_name.currentText()))
+        nuclei = nuclei.select(nuclei.label == nuclei.classes.index(name))
         order = np.argsort(certainty(nuclei), kind="stable")
         if self.order.currentIndex() == 1:
             order = order[::-1]
         total = len(nuclei)
         self._shown = nuclei.select(order[:MOST_CROPS])
-        self.status.setText(f"{len(self._shown):,} of {total:,} {self.class_name.currentText()}")
+        self.status.setText(f"{len(self._shown):,} of {total:,} {name}")
         try:
             source = self._session.open_source(store.image(image))
         except NucbudgetError as error:
@@ -159,7 +162,7 @@ class Gallery(QWidget):
     def _add_new(self, report: Any = None) -> None:
         """Show what was cut since the last time."""
         colors = {c.name: c.color for c in self._shown.classes.classes}
-        color = colors.get(self.class_name.currentText(), UNLABELLED_COLOR)
+        color = colors.get(self._asked[0], UNLABELLED_COLOR)
         for row in range(self.list.count(), len(self._waiting)):
             item = QListWidgetItem(_icon(self._waiting[row], color), "")
             item.setData(ID, int(self._shown.id[row]))
@@ -195,10 +198,9 @@ class Gallery(QWidget):
             return
         if notes is not None and not any(image in note.nuclei or note.classes for note in notes):
             return
-        which: Any = WHICH[self.which.currentText()]
+        name, which = self._asked
         nuclei = store.nuclei(image, which=which, ids=self._shown.id)
         wanted = nuclei.classes.names
-        name = self.class_name.currentText()
         label = nuclei.classes.index(name) if name in (*wanted, UNLABELLED) else -2
         left = set(nuclei.id[nuclei.label == label].tolist())
         for row in range(self.list.count()):

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
+import weakref
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_nucbudget.bridge.layers import image_source, pixel_size
-from napari_nucbudget.errors import ImageError, PixelSizeError, ProjectError
+from napari_nucbudget.errors import PixelSizeError, ProjectError
 from napari_nucbudget.project import SUFFIX, ProjectImage, ProjectStore
 from napari_nucbudget.project.images import fingerprint
 from napari_nucbudget.project.recovery import data_folder
-from napari_nucbudget.types.image import ImageSource, Region, mpp_differ
+from napari_nucbudget.types.image import ImageSource, mpp_differ
 from napari_nucbudget.ui.viewport import image_shape
 
 if TYPE_CHECKING:
@@ -20,7 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["content_tag", "file_of", "former_image", "link", "open_pixels", "project_for"]
 
+WHOLE_PX = 1 << 22
 SAMPLE_PX = 64
+SQUARES = 8
+PLANES = 4
+_TAGS: weakref.WeakKeyDictionary[Any, tuple[Any, str]] = weakref.WeakKeyDictionary()
+"""The data of layers that were looked at, and what came of it."""
 
 
 def file_of(layer: Image) -> Path | None:
@@ -33,23 +43,41 @@ def file_of(layer: Image) -> Path | None:
 
 
 def content_tag(layer: Image) -> str:
-    """Eight letters that tell the pixels of an array from those of another.
+    """Letters that tell the pixels of an array from those of another, whatever kind they are of.
 
-    Three squares of 64 pixels of the smallest level are looked at.
+    All pixels of the smallest level are looked at up to four million a plane and four planes an
+    axis, else squares all over it.
     """
-    try:
-        source = image_source(layer, mpp=1.0)
-    except ImageError:  # no colour image: it can still be annotated
-        return hashlib.blake2b(repr(image_shape(layer)).encode(), digest_size=4).hexdigest()
-    digest = hashlib.blake2b(digest_size=4)
-    digest.update(repr(source.shape).encode())
-    level = len(source.levels) - 1
-    height, width = source.levels[level].shape
-    for part in (0.25, 0.5, 0.75):
-        at = (round(part * max(height - SAMPLE_PX, 0)), round(part * max(width - SAMPLE_PX, 0)))
-        square = Region(*at, SAMPLE_PX, SAMPLE_PX).clipped((height, width))
-        digest.update(source.read(square, level).tobytes())
-    return digest.hexdigest()
+    data = layer.data[-1] if layer.multiscale else layer.data
+    known = _TAGS.get(layer)
+    if known is not None and known[0] is data:
+        return known[1]
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(repr((image_shape(layer), tuple(data.shape), str(data.dtype))).encode())
+    for part in _looked_at(tuple(data.shape), bool(layer.rgb)):
+        digest.update(np.ascontiguousarray(data[part]).tobytes())
+    tag = digest.hexdigest()
+    _TAGS[layer] = (data, tag)
+    return tag
+
+
+def _looked_at(shape: tuple[int, ...], rgb: bool) -> Iterator[tuple[slice, ...]]:
+    """Parts of an array of that shape which stand for all of it."""
+    last = len(shape) - 1 if rgb else len(shape)
+    leading, (height, width) = shape[: last - 2], shape[last - 2 : last]
+    planes = product(*(_spread(n, 1, PLANES) for n in leading))
+    whole = height * width <= WHOLE_PX
+    rows = [slice(0, height)] if whole else _spread(height, SAMPLE_PX, SQUARES)
+    columns = [slice(0, width)] if whole else _spread(width, SAMPLE_PX, SQUARES)
+    for plane in planes:
+        for row, column in product(rows, columns):
+            yield (*plane, row, column)
+
+
+def _spread(length: int, size: int, most: int) -> list[slice]:
+    """At most so many pieces of `size`, evenly over `length`, both ends among them."""
+    starts = np.linspace(0, max(length - size, 0), min(most, length)).round().astype(int)
+    return [slice(start, start + size) for start in np.unique(starts).tolist()]
 
 
 def project_for(layer: Image) -> Path:

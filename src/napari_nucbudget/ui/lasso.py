@@ -11,8 +11,9 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_nucbudget.bridge.layers import layer_transform
-from napari_nucbudget.errors import NucbudgetError, PointsError
+from napari_nucbudget.errors import NucbudgetError, PointsError, RegionError
 from napari_nucbudget.ui.slides import own_metadata
+from napari_nucbudget.ui.viewport import check_drawable
 
 if TYPE_CHECKING:
     from napari.layers import Shapes
@@ -61,6 +62,12 @@ class Lasso(QObject):
             session.failed.emit(PointsError("The image has no nuclei in the project yet."))
             return
         viewer = session.viewer
+        try:
+            check_drawable(viewer)
+        except RegionError as error:
+            session.failed.emit(error)
+            self.changed.emit()  # the button comes up again
+            return
         per_pixel = float(np.abs(np.asarray(image.scale)[-1])) * viewer.scene.camera.zoom
         self._layer = Shapes(
             ndim=2,

@@ -88,6 +88,8 @@ class ProposalWalk:
         centre[-2:] = world
         camera.center = tuple(centre)
         camera.zoom = max(camera.zoom, self._working_zoom())
+        if view.points not in session.viewer.layers:
+            view.show()
         if view.points is not None:  # its selection is drawn, and its keys work
             session.viewer.layers.selection.active = view.points
         view.select([id])
@@ -96,7 +98,7 @@ class ProposalWalk:
         layer = self._session.current
         assert layer is not None
         world_per_pixel = float(np.abs(np.asarray(layer.scale)[-1]))
-        mpp = self._session.mpp_of(layer)
+        mpp = self._session.mpp_if_known(layer)
         wanted = PX_PER_PIXEL if mpp is None else PX_PER_UM * mpp  # screen pixels per pixel
         return wanted / world_per_pixel
 

@@ -127,7 +127,13 @@ class ResultPanel(QGroupBox):
         kept = proposals.score_map is not None
         self.distance.setEnabled(kept)
 
-    def show_count(self, count: int, proposals: Proposals) -> None:
+    def show_count(self, count: int, proposals: Proposals, *, outdated: str = "") -> None:
+        """How many nuclei, and per area; `outdated` says why that cannot be told any more."""
+        if outdated:
+            self.count.setText(
+                f"<b>{count:,} nuclei</b> of {len(proposals.peaks):,} peaks<br>{outdated}"
+            )
+            return
         area = proposals.region.area * proposals.mpp**2 * 1e-6
         self.count.setText(
             f"<b>{count:,} nuclei</b> of {len(proposals.peaks):,} peaks<br>"

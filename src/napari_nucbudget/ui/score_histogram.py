@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import (
     QColor,
+    QFontMetricsF,
     QKeyEvent,
     QMouseEvent,
     QPainter,
@@ -23,7 +24,6 @@ __all__ = ["ScoreHistogram"]
 
 BINS = 50
 MARGIN = 8
-AXIS_HEIGHT = 16
 
 
 class ScoreHistogram(QWidget):
@@ -104,7 +104,10 @@ class ScoreHistogram(QWidget):
         colors = self._colors
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        bottom = self.height() - AXIS_HEIGHT
+        small = painter.font()
+        small.setPointSizeF(max(7.0, small.pointSizeF() * 0.85))
+        letters = QFontMetricsF(small)
+        bottom = self.height() - letters.height() - 2
         heights = np.sqrt(self._counts) * (bottom - 10) / max(1.0, np.sqrt(self._counts.max()))
         painter.setPen(Qt.PenStyle.NoPen)
         for i, height in enumerate(heights):
@@ -115,18 +118,16 @@ class ScoreHistogram(QWidget):
         text = QColor(colors.text)
         painter.setPen(QPen(text, 1))
         painter.drawLine(QPointF(self.x_of(0), bottom), QPointF(self.x_of(1), bottom))
-        small = painter.font()
-        small.setPointSizeF(max(7.0, small.pointSizeF() * 0.85))
         painter.setFont(small)
+        width = letters.horizontalAdvance("0.75") + 2
         for score in (0.0, 0.25, 0.5, 0.75, 1.0):
-            width = 30.0
             x = min(max(self.x_of(score) - width / 2, 0.0), self.width() - width)
             align = Qt.AlignmentFlag.AlignHCenter
             if score == 0:
                 align = Qt.AlignmentFlag.AlignLeft
             elif score == 1:
                 align = Qt.AlignmentFlag.AlignRight
-            place = QRectF(x, bottom + 1, width, AXIS_HEIGHT)
+            place = QRectF(x, bottom + 1, width, letters.height())
             painter.drawText(place, f"{score:g}", QTextOption(align))
         x = self.x_of(self._threshold)
         painter.setPen(QPen(QColor(colors.line), 2))

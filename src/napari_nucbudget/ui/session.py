@@ -22,14 +22,20 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from qtpy.QtCore import QEvent, QObject, Signal
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_nucbudget.bridge.layers import pixel_size
-from napari_nucbudget.errors import NucbudgetError, ProjectError, ProjectLockedError
+from napari_nucbudget.errors import (
+    NucbudgetError,
+    PixelSizeError,
+    ProjectError,
+    ProjectLockedError,
+)
 from napari_nucbudget.project import ProjectImage, ProjectStore, open_project, own_copy
 from napari_nucbudget.types.image import ImageSource
 from napari_nucbudget.types.nuclei import Nuclei
@@ -41,7 +47,7 @@ from napari_nucbudget.ui.views import Views
 from napari_nucbudget.ui.work_clock import WorkClock
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from napari.layers import Image, Layer
     from napari.viewer import Viewer
 
 __all__ = ["Session"]
@@ -65,6 +71,8 @@ class Session(QObject):
         Class of dots that are added; empty for none.
     score_maps : dict of image id to ScoreMap
         Maps of detector runs, to which clicks snap within `snap_px` where `snap` is on.
+    removing : bool
+        Whether napari is at taking out a layer; see `take_out`.
     views, keys
         The points layers, and what the keys do in the canvas.
     """
@@ -89,6 +97,7 @@ class Session(QObject):
         self._links: list[tuple[Image, int]] = []
         self._mpp: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self._seen = 0
+        self.removing = False
         self._windows: set[int] = set()
         self.clock = WorkClock()
         self.active_class = ""
@@ -264,12 +273,25 @@ class Session(QObject):
             self.edit(lambda store: store.describe_image(image, mpp=mpp))
 
     def mpp_of(self, layer: Image | None = None) -> float | None:
-        """µm per level-0 pixel of a layer: what it says, was typed, or the project knows."""
+        """µm per level-0 pixel of a layer: what it says, was typed, or the project knows.
+
+        Raises
+        ------
+        PixelSizeError
+            Where what the layer says makes no sense.
+        """
         if (layer := layer or self.current) is None:
             return None
         image = self.image_of(layer)
         stored = None if self.store is None or image is None else self.store.image(image).mpp
         return pixel_size(layer) or self._mpp.get(layer) or stored
+
+    def mpp_if_known(self, layer: Image | None = None) -> float | None:
+        """`mpp_of`, or None where what the layer says makes no sense."""
+        try:
+            return self.mpp_of(layer)
+        except PixelSizeError:
+            return None
 
     def open_source(self, image: ProjectImage) -> ImageSource:
         """Pixels of a project image: of its layer, else of its file; for `store.label_set`.
@@ -320,7 +342,27 @@ class Session(QObject):
             if is_slide(layer):
                 self._link(layer, add=False)
 
+    def take_out(self, layer: Layer) -> None:
+        """Take one of our own layers out of the viewer.
+
+        While napari is at taking out another one, which may be one of several that a person
+        selected, it waits until that is done.
+        """
+        if self.removing:
+            QTimer.singleShot(0, partial(self.take_out, layer))
+            return
+        viewer = self._viewer()
+        if viewer is not None and layer in viewer.layers:
+            viewer.layers.remove(layer)
+
     def _follow_layers(self, event: Any = None) -> None:
+        before, self.removing = self.removing, getattr(event, "type", None) == "removed"
+        try:
+            self._match_layers()
+        finally:
+            self.removing = before
+
+    def _match_layers(self) -> None:
         slides = [layer for layer in self.viewer.layers if is_slide(layer)]
         gone = any(layer not in slides for layer, _ in self._links)
         self._links = [(layer, id) for layer, id in self._links if layer in slides]

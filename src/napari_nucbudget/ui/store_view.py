@@ -155,6 +155,7 @@ class StoreView(QObject):
             self._forget_points()
             self._create()
         self._take_over_paste()
+        self._forget_gone()
         nuclei = self._query()
         if nuclei is None:
             self._density.show()
@@ -162,6 +163,16 @@ class StoreView(QObject):
         else:
             self._density.hide()
             self._write(nuclei)
+
+    def _forget_gone(self) -> None:
+        """Choose no longer what an undo or another dock has taken away."""
+        store = self._session.store
+        if store is None or not len(self._chosen):
+            return
+        there = store.nuclei(self.image, ids=self._chosen, reading=self._session.reading).id
+        if len(there) < len(self._chosen):
+            self._chosen = np.sort(there)
+            self.selection_changed.emit()
 
     def _query(self) -> Nuclei | None:
         """What the layer shall hold, by id; None where that is too much."""
@@ -217,8 +228,8 @@ class StoreView(QObject):
         points.selected_data.events.items_changed.disconnect(self._selected)
         for name in PLACE_EVENTS:
             getattr(points.events, name).disconnect(self._put_back)
-        if layers and points in self._session.viewer.layers:
-            self._session.viewer.layers.remove(points)
+        if layers:
+            self._session.take_out(points)
 
     def _write(self, nuclei: Nuclei) -> None:
         """Make the layer's points those nuclei, touching only what differs."""

@@ -128,7 +128,9 @@ class TrainOutcome(QGroupBox):
 
     def forget(self) -> None:
         """Offer nothing: the model belongs to another project."""
+        self.apply_job.cancel()
         self._model = self._asked = None
+        self.note.setText("")
         self.setVisible(False)
 
     def _show_scores(self, found: tuple[Scores, Scores, int]) -> None:
@@ -156,7 +158,8 @@ class TrainOutcome(QGroupBox):
 
     def _applied(self, nuclei: Any) -> None:
         asked, store = self._asked, self._session.store
-        assert asked is not None
+        if asked is None:  # the project was closed meanwhile
+            return
         before = None if store is None else store.revision
         count = commit(self._session, asked, nuclei)
         changed = store is not None and store.revision != before

@@ -27,6 +27,26 @@ def image_shape(layer: Image) -> tuple[int, int]:
     return int(shape[-2]), int(shape[-1])
 
 
+def check_drawable(viewer: Viewer) -> None:
+    """Refuse to wait for a drawing that the viewer does not take.
+
+    Raises
+    ------
+    RegionError
+        Where it shows 3-D or other axes than rows and columns.
+    """
+    if not _flat(viewer):
+        raise RegionError(
+            "Nothing can be drawn in this view: the viewer does not show the rows and columns of "
+            "the image. Switch to the 2-D view (Ctrl+Y) in the usual order of axes."
+        )
+
+
+def _flat(viewer: Viewer) -> bool:
+    shown = set(viewer.dims.displayed)
+    return viewer.dims.ndisplay == 2 and shown == {viewer.dims.ndim - 2, viewer.dims.ndim - 1}
+
+
 def visible_region(viewer: Viewer, layer: Image) -> Region:
     """Smallest rectangle of the image's pixels that covers what is on screen.
 
@@ -39,7 +59,7 @@ def visible_region(viewer: Viewer, layer: Image) -> Region:
         Where the image is not on screen, or the viewer shows 3-D or other axes.
     """
     shown = tuple(viewer.dims.displayed)
-    if viewer.dims.ndisplay != 2 or set(shown) != {viewer.dims.ndim - 2, viewer.dims.ndim - 1}:
+    if not _flat(viewer):
         raise RegionError(
             "The viewer does not show the rows and columns of the image. Switch to the 2-D view "
             "(Ctrl+Y) in the usual order of axes, or choose 'Whole image'."

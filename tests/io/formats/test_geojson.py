@@ -273,3 +273,10 @@ def test_features_longer_than_a_piece_of_the_file_are_read(tmp_path, monkeypatch
 def test_a_bare_geometry_is_refused_rather_than_empty(read):
     with pytest.raises(PointsError, match="no list of features"):
         read({"type": "Point", "coordinates": [1, 2]})
+
+
+def test_an_object_without_a_place_is_left_out_and_that_is_said(read):
+    point = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [3, 4]}}
+    found = read([point, {"type": "Feature", "geometry": None, "properties": {}}])
+    assert len(found.nuclei) == 1
+    assert "1 objects without a place" in found.remarks[0]

@@ -106,7 +106,12 @@ def read_points_csv(path: Path | str, classes: ClassScheme | None = None) -> Poi
         if "label" not in frame and "class" in frame:
             frame = frame.rename(columns={"class": "label"})
         nuclei = Nuclei.from_frame(frame, scheme)
-    except (ConfigError, PointsError) as error:
+    except ConfigError as error:  # a class that is not known
+        raise PointsError(
+            f"{path}: {error} Correct it, or name all classes in the first lines of the file: "
+            '# classes: [{"name": "...", "color": "#00e5ff", "key": "Q"}, ...]'
+        ) from error
+    except PointsError as error:
         raise PointsError(f"{path}: {error}") from error
     except (TypeError, ValueError) as error:
         raise PointsError(f"{path} is not a table of points: {error}.") from error

@@ -91,6 +91,7 @@ class _Table:
     probabilities: bool
     features: int = 0
     outlines: int = 0
+    nowhere: int = 0
     fields: list[Region] = field(default_factory=list)
     xy: list[Any] = field(default_factory=list)
     label: list[int] = field(default_factory=list)
@@ -112,6 +113,9 @@ class _Table:
         try:
             properties = feature.get("properties") or {}
             geometry = feature.get("nucleusGeometry") or feature["geometry"]
+            if geometry is None:  # GeoJSON allows it: an object that lies nowhere
+                self.nowhere += 1
+                return
             kind, coordinates = geometry["type"], geometry.get("coordinates")
             if properties.get("name") == FIELD and kind == "Polygon":
                 self.fields.append(_rectangle(coordinates))
@@ -220,6 +224,8 @@ class _Table:
                 f"{self.outlines:,} outlines were taken as their centroids; "
                 "their shapes were not kept.",
             )
+        if self.nowhere:
+            remarks += (f"{self.nowhere:,} objects without a place (geometry null) were left out.",)
         facts = self.facts
         fields = tuple(self.fields) or facts.fields
         return PointsFile(nuclei, facts.mpp, facts.image, facts.shape, fields, remarks=remarks)
