@@ -73,7 +73,7 @@ class Written:
 def file_name(image: ProjectImage, format: str) -> str:
     """Name of the file of an image in a format, fit for every file system."""
     chosen: Format = FORMATS[format]
-    stem = re.sub(r" \[[0-9a-f]{8,16}\]$", "", image.name)  # the tag of an array
+    stem = re.sub(r" \[[0-9a-f]{8}\]$", "", image.name)  # the tag of an array
     stem = re.sub(r"\.(ome\.)?(tiff?|png|jpe?g|svs|ndpi|scn|mrxs|bif|vms)$", "", stem)
     stem = re.sub(r"[^\w .()\[\]-]+", "_", stem).strip(" .") or "image"
     return stem + chosen.suffixes[0]

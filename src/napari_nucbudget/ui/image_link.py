@@ -43,7 +43,7 @@ def file_of(layer: Image) -> Path | None:
 
 
 def content_tag(layer: Image) -> str:
-    """Letters that tell the pixels of an array from those of another, whatever kind they are of.
+    """Eight letters that tell the pixels of an array from those of another, whatever kind they are of.
 
     All pixels of the smallest level are looked at up to four million a plane and four planes an
     axis, else squares all over it.
@@ -52,7 +52,7 @@ def content_tag(layer: Image) -> str:
     known = _TAGS.get(layer)
     if known is not None and known[0] is data:
         return known[1]
-    digest = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(digest_size=4)
     digest.update(repr((image_shape(layer), tuple(data.shape), str(data.dtype))).encode())
     for part in _looked_at(tuple(data.shape), bool(layer.rgb)):
         digest.update(np.ascontiguousarray(data[part]).tobytes())
