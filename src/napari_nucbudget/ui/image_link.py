@@ -43,7 +43,7 @@ def file_of(layer: Image) -> Path | None:
 
 
 def content_tag(layer: Image) -> str:
-    """Eight letters that tell the pixels of an array from those of another, whatever kind they are of.
+    """Eight letters that tell the pixels of an array from those of another, of whatever kind.
 
     All pixels of the smallest level are looked at up to four million a plane and four planes an
     axis, else squares all over it.

@@ -40,6 +40,7 @@ from napari_nucbudget.project import ProjectImage, ProjectStore, open_project, o
 from napari_nucbudget.types.image import ImageSource
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.score_map import ScoreMap
+from napari_nucbudget.ui.gl_context import guard_removals
 from napari_nucbudget.ui.image_link import former_image, link, open_pixels, project_for
 from napari_nucbudget.ui.keys import Keys
 from napari_nucbudget.ui.slides import is_slide
@@ -108,6 +109,7 @@ class Session(QObject):
         self.views = Views(self)
         self.keys = Keys(self)
         self.project_changed.connect(self.keys.rebind)
+        guard_removals(viewer)
         events = viewer.layers.events
         for event in (events.inserted, events.removed, viewer.layers.selection.events.active):
             event.connect(self._follow_layers)
