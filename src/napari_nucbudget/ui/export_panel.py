@@ -359,8 +359,8 @@ class ExportPanel(QWidget):
 
     def _finish(self, written: Written) -> None:
         first = written.paths[0]
-        several = f"{len(written.paths)} files in {first.parent}"
-        place = str(first) if len(written.paths) == 1 else several
+        several = f"{len(written.paths)} files in {first.parent.absolute()}"
+        place = str(first.absolute()) if len(written.paths) == 1 else several
         nuclei = "1 nucleus" if written.nuclei == 1 else f"{written.nuclei:,} nuclei"
         self.status.setText(" ".join([f"{nuclei} written: {place}.", *written.remarks]))
         self._update()

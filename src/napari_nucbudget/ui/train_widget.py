@@ -332,6 +332,7 @@ class TrainWidget(QWidget):
         self._stop_for_now()
         self._record, self.process.run, self._paused = None, None, False
         self._trained, self._crashed = None, False
+        self.status.setText("")
         self.curves.set_reports([])
         self.outcome.forget()
         self.form.offer()
