@@ -119,3 +119,15 @@ def test_without_validation_images_the_training_fields_choose_the_threshold(trai
     card = method.finish(method.bundle(method.network())).card
     assert "training fields" in card.split
     assert card.scores == []
+
+
+def test_validation_images_without_a_field_are_left_out_and_that_is_said(
+    train_set, validation_set, quick, caplog
+):
+    bare = replace(
+        validation_set, images=tuple(replace(image, fields=()) for image in validation_set)
+    )
+    method = DetectionMethod(train_set, bare, quick)
+    assert len(method.validation) == 0
+    assert "declare no field, and are left out" in caplog.text
+    assert method.validate(method.network()) == (None, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,8 @@ from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.training import TrainConfig
 
 __all__ = ["DetectionMethod"]
+
+log = logging.getLogger(__name__)
 
 PIXEL_MEAN = (0.78, 0.62, 0.76)
 PIXEL_STD = (0.2, 0.2, 0.2)
@@ -58,7 +61,7 @@ class DetectionMethod:
     ) -> None:
         self.config = config = _paper(config) if config.recipe == "paper" else config
         self.parent = parent
-        self.train, self.validation = train, validation
+        self.train, self.validation = train, _scorable(validation)
         self._images = detection_images(
             train, mpp=config.mpp, alpha=config.alpha, d_max_um=config.d_max_um
         )
@@ -210,6 +213,18 @@ class DetectionMethod:
             records.append(score_record(scores, data=name, split="validation"))
         card = detector.card.model_copy(update={"threshold": threshold, "scores": records})
         return replace(detector, card=card)
+
+
+def _scorable(labels: LabelSet) -> LabelSet:
+    """The images with fields: in others nothing tells a mistake from a nucleus without a dot."""
+    with_fields = tuple(image for image in labels if image.fields)
+    if left := len(labels) - len(with_fields):
+        log.warning(
+            "%d of %d validation images declare no field, and are left out: they cannot be scored.",
+            left,
+            len(labels),
+        )
+    return replace(labels, images=with_fields)
 
 
 @torch.no_grad()
