@@ -242,3 +242,28 @@ def test_the_ladder_learns_from_proposals_of_open_images_too(bench, drawn):
     assert all((image.nuclei.label == -1).all() for image in read)
     labelled = read_label_set(words[words.index("--data") + 1])
     assert np.bincount(labelled.images[0].nuclei.label).tolist() == [14, 13, 13]
+
+
+def test_a_project_that_is_closed_meanwhile_ends_applying_and_training_without_a_word(
+    bench, tiny_model
+):
+    dock, outcome = bench.dock, bench.dock.outcome
+    errors = []
+    outcome.failed.connect(errors.append)
+    outcome.show_model(tiny_model, None, "tiny")
+    bench.viewer.reset_view()
+    outcome._apply(whole=True)
+    assert outcome.apply_job.running
+    bench.session.close_project()
+    bench.wait(lambda: not outcome.apply_job.running)
+    outcome._applied(Nuclei.empty())  # a result that was on its way
+    assert errors == []
+    assert not outcome.isVisible()
+
+    assert bench.session.ensure() is not None
+    bench.train(2000)
+    bench.wait(lambda: dock.process.running)
+    bench.session.close_project()
+    assert not dock.process.running
+    assert dock.status.text() == ""
+    assert not dock.pause.isEnabled()
