@@ -310,3 +310,14 @@ def test_weights_that_overflow_are_not_kept(train, data, tmp_path, caplog):
     assert "Lower learning_rate (now 1e+30)." in stderr
     assert "The output of the network at step 0 is nan" in caplog.text
     assert not (tmp_path / "model" / "card.json").exists()
+
+
+@pytest.mark.parametrize("method", ["supervised", "gamma-ladder", "descriptors"])
+def test_one_class_alone_is_refused(train, write, method):
+    folder = write(relabelled(typed_discs("a"), [0] * 9))
+    facts = json.loads((folder / "dataset.json").read_text())
+    facts["classes"] = facts["classes"][:1]
+    (folder / "dataset.json").write_text(json.dumps(facts))
+    code, _, stderr = train(folder, "--method", method)
+    assert code == 2
+    assert "There is one class, 'epithelial'; a classifier tells at least two apart" in stderr

@@ -50,3 +50,47 @@ def test_two_corners_are_no_outline(corners: np.ndarray) -> None:
 def test_a_corner_that_is_no_number_is_refused() -> None:
     with pytest.raises(RegionError, match="no number"):
         Outline(np.array([[0, 0], [0, np.nan], [1, 1]]))
+
+
+def everywhere(yx: np.ndarray) -> np.ndarray:
+    return np.ones(len(yx), bool)
+
+
+def left_half(yx: np.ndarray) -> np.ndarray:
+    return yx[:, 1] < 499.5
+
+
+SLIDE = (1000, 1000)
+
+
+@pytest.mark.parametrize(
+    ("parts", "area"),
+    [
+        ((Outline(square(100, 100, 50)),), 2500),
+        ((Outline(square(900, 100, 5000)),), 100 * 900),  # reaches past two edges
+        ((Outline(square(-4000, -4000, 4100)),), 100 * 100),
+        ((Outline(square(100, 100, 50)), Outline(square(100, 100, 50))), 2500),
+        ((Outline(square(100, 100, 100)), Outline(square(150, 150, 100))), 17500),
+        ((Outline(square(100, 100, 100), (square(150, 150, 100),)),), 7500),  # a hole that leaves
+        (
+            (Outline(square(100, 100, 100), (square(110, 110, 40), square(130, 130, 40))),),
+            10000 - 2800,
+        ),
+        (tuple(Outline(square(7 + 90 * i, 3 + 95 * i, 6)) for i in range(10)), 360),
+    ],
+)
+def test_the_area_on_a_slide_is_that_of_what_is_there(parts, area) -> None:
+    # corners lie at pixel centres, the slide's edge half a pixel beyond the last ones
+    assert Outlines(parts).area_where(everywhere, SLIDE) == pytest.approx(area, rel=0.02)
+
+
+def test_the_area_where_something_holds_is_right_for_small_parts_far_apart() -> None:
+    parts = tuple(Outline(square(20 + 90 * i, y, 6)) for i in range(10) for y in (40.0, 900.0))
+    assert Outlines(parts).area_where(left_half, SLIDE) == pytest.approx(360, rel=0.01)
+    assert Outlines((Outline(square(100, 450, 100)),)).area_where(left_half, SLIDE) == (
+        pytest.approx(4950, rel=0.01)
+    )
+
+
+def test_a_part_beside_the_slide_has_no_area_on_it() -> None:
+    assert Outlines((Outline(square(2000, 2000, 50)),)).area_where(everywhere, SLIDE) == 0

@@ -62,7 +62,7 @@ def test_a_region_that_is_partly_glass_has_the_area_of_its_tissue() -> None:
     nuclei = Nuclei.from_points([[2, 2], [90, 90]])
     square = Outline(np.array([[0, 0], [0, 10], [10, 10], [10, 0]], float))
     (row,) = region_statistics(
-        nuclei, {"edge": square}, mpp=2.0, area_mm2=9.0, shares={"edge": 0.25}
+        nuclei, {"edge": square}, mpp=2.0, area_mm2=9.0, areas={"edge": 25.0}
     )
     assert (row.nuclei, row.area_mm2) == (1, pytest.approx(100e-6))
     assert row.per_mm2 == pytest.approx(10_000)

@@ -238,6 +238,21 @@ class TestMask:
         assert self.MASK.share == pytest.approx(1 / 6)
         assert self.MASK.area_mm2(0.5) == pytest.approx(25e-6)
 
+    def test_places_beside_the_slide_are_no_tissue(self) -> None:
+        full = TissueMask(np.ones((10, 10), bool), 10.0)
+        places = np.array([[50, 50], [105, 50], [400, 50], [50, 400], [-4000, 50], [50, -4000]])
+        found = full.contains(places.astype(np.float32))
+        np.testing.assert_array_equal(found, [1, 1, 0, 0, 0, 0])
+
+    def test_its_area_ends_with_the_slide(self) -> None:
+        full = TissueMask(np.ones((4, 4), bool), 30.0)
+        assert full.area_mm2(1.0, (100, 90)) == pytest.approx(100 * 90 * 1e-6)
+
+    @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 4)])
+    def test_a_mask_of_a_few_pixels_fits_no_slide_of_other_proportions(self, shape) -> None:
+        with pytest.raises(RegionError, match="does not fit a slide"):
+            TissueMask.from_array(np.ones(shape), (2967, 2220))
+
     def test_a_drawn_mask_fits_by_its_proportions_or_is_refused(self) -> None:
         drawn = TissueMask.from_array(np.array([[0, 255, 0], [0, 0, 0]], np.uint8), (200, 300))
         assert (drawn.step, int(drawn.mask.sum())) == (100.0, 1)

@@ -101,7 +101,7 @@ def test_shapes_of_a_layer_are_read_as_napari_itself_writes_them(tmp_path: Path)
         ([feature([[]], name="b")], RegionError, "'b' is none: .* 3 corners"),
         ([feature([], "MultiPolygon")], PointsError, "no GeoJSON"),
         (["text"], PointsError, "no GeoJSON"),
-        ([{"type": "Feature", "geometry": None}], PointsError, "no GeoJSON"),
+        ([{"type": "Feature", "geometry": None}], RegionError, "holds no region"),
     ],
 )
 def test_bad_regions_are_refused_with_words(
@@ -133,3 +133,11 @@ def test_an_absent_file_is_said(tmp_path: Path) -> None:
     for name in ("none.geojson", "none.csv"):
         with pytest.raises(PointsError, match="cannot be opened"):
             read_regions(tmp_path / name, SHAPE)
+
+
+def test_annotations_inside_annotations_are_regions_too(tmp_path: Path) -> None:
+    inner = feature([[[15, 25], [20, 25], [20, 30], [15, 30], [15, 25]]], name="nest")
+    outer = feature([SQUARE], name="tumour", childObjects=[inner])
+    nowhere = {"type": "Feature", "geometry": None, "properties": {"name": "nothing"}}
+    regions = read_regions(write(tmp_path / "a.geojson", [outer, nowhere]), SHAPE)
+    assert list(regions) == ["tumour", "nest"]

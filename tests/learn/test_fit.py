@@ -114,6 +114,18 @@ def test_resuming_with_other_settings_names_them(train_set, validation_set, quic
         next(fit(train_set, validation_set, other, out=tmp_path / "m", resume=True))
 
 
+def test_resuming_with_other_settings_leaves_those_of_the_run(
+    train_set, validation_set, quick, tmp_path
+):
+    out = tmp_path / "m"
+    collect(fit(train_set, validation_set, quick, out=out, device="cpu"))
+    before = (out / "config.json").read_text()
+    other = replace(quick, steps=quick.steps + 2)
+    with pytest.raises(TrainingError, match="other settings: steps"):
+        next(fit(train_set, validation_set, other, out=out, device="cpu", resume=True))
+    assert (out / "config.json").read_text() == before
+
+
 def test_resuming_a_damaged_state_says_so(train_set, validation_set, quick, tmp_path):
     next(fit(train_set, validation_set, quick, out=tmp_path / "m", device="cpu"))
     state = tmp_path / "m" / "state.safetensors"

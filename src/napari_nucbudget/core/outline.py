@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,13 @@ from napari_nucbudget.core.polygon import inside_polygon
 from napari_nucbudget.errors import RegionError
 
 __all__ = ["Outline", "Outlines"]
+
+SAMPLES = 1 << 22
+"""Points at which all parts of a region together are looked at, about."""
+FEWEST, MOST = 16, 256
+"""Points a side of a part's bounds."""
+SAMPLING_ERROR = 0.03
+"""Relative difference of sampled and exact area that is no sign of anything else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +68,11 @@ class Outline:
             inside &= ~inside_polygon(yx, hole)
         return inside
 
+    def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Lowest and highest (y, x) of its corners."""
+        corners = self.corners.astype(np.float64)
+        return corners.min(axis=0), corners.max(axis=0)
+
     def crosses_itself(self) -> bool:
         """Whether two sides of one ring cross; a ring may touch itself."""
         return any(_crosses(ring.astype(np.float64)) for ring in self.rings())
@@ -67,7 +80,7 @@ class Outline:
 
 @dataclass(frozen=True, eq=False)
 class Outlines:
-    """A region of one part or several, which do not overlap."""
+    """A region of one part or several."""
 
     parts: tuple[Outline, ...]
 
@@ -85,8 +98,47 @@ class Outlines:
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Lowest and highest (y, x) of its corners."""
-        corners = np.concatenate([part.corners for part in self.parts]).astype(np.float64)
-        return corners.min(axis=0), corners.max(axis=0)
+        low, high = zip(*(part.bounds() for part in self.parts), strict=True)
+        return np.min(low, axis=0), np.max(high, axis=0)
+
+    def area_where(
+        self, holds: Callable[[NDArray[np.float64]], NDArray[np.bool_]], shape: tuple[int, int]
+    ) -> float:
+        """Level-0 pixels of the region that lie in an image and where something holds.
+
+        Sampled, within 1 %, part by part, so that small parts far apart count as well. What two
+        parts share counts once, and what holes share, or cut away beyond the outline, is no area.
+
+        Parameters
+        ----------
+        holds : callable
+            Takes (N, 2) points of the image, gives (N,) bool.
+        shape : (int, int)
+            Height and width of the image.
+        """
+        side = int(np.clip(math.sqrt(SAMPLES / len(self.parts)), FEWEST, MOST))
+        steps = (np.arange(side) + 0.5) / side
+        boxes = [part.bounds() for part in self.parts]
+        total = 0.0
+        for number, part in enumerate(self.parts):
+            low = np.maximum(boxes[number][0], -0.5)
+            high = np.minimum(boxes[number][1], np.array(shape) - 0.5)
+            if (high <= low).any():
+                continue
+            rows, columns = (a + steps * (b - a) for a, b in zip(low, high, strict=True))
+            yx = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+            yx = yx[part.contains(yx)]
+            for before in range(number):
+                if (boxes[before][0] < high).all() and (boxes[before][1] > low).all():
+                    yx = yx[~self.parts[before].contains(yx)]
+            cell = float(np.prod(high - low)) / side**2
+            found = len(yx) * cell
+            exact = part.area
+            whole = (low == boxes[number][0]).all() and (high == boxes[number][1]).all()
+            if whole and abs(found - exact) <= SAMPLING_ERROR * exact:
+                found = exact  # nothing was cut off or shared
+            total += found * (float(holds(yx).mean()) if len(yx) else 0.0)
+        return total
 
 
 def _enclosed(ring: NDArray[np.floating]) -> float:

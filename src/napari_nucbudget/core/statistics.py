@@ -55,7 +55,7 @@ def region_statistics(
     *,
     mpp: float,
     area_mm2: float,
-    shares: Mapping[str, float] | None = None,
+    areas: Mapping[str, float] | None = None,
 ) -> list[ClassStatistics]:
     """A row for all nuclei of each region, then one for each of its classes.
 
@@ -71,9 +71,8 @@ def region_statistics(
         µm per level-0 pixel.
     area_mm2 : float
         Area on which nuclei were sought.
-    shares : mapping of str to float, optional
-        Part of a region, 0 .. 1, in which nuclei were sought, and to which its area and
-        densities refer; 1 where it is not given.
+    areas : mapping of str to float, optional
+        Level-0 pixels of a region in which nuclei were sought; default its whole area.
     """
     scheme = [*nuclei.classes.names]
     if (nuclei.label < 0).any():
@@ -87,7 +86,8 @@ def region_statistics(
         inside = np.ones(len(nuclei), np.bool_) if region is None else region.contains(nuclei.yx)
         area = area_mm2
         if region is not None:
-            area = region.area * (shares or {}).get(title, 1.0) * mpp**2 * 1e-6
+            pixels = (areas or {}).get(title)
+            area = (region.area if pixels is None else pixels) * mpp**2 * 1e-6
         for label in (ALL, *groups):
             chosen = inside if label == ALL else inside & (names == label)
             count = int(chosen.sum())

@@ -42,6 +42,10 @@ SMALLEST_MM2 = 0.01
 """Smaller pieces are dust."""
 LARGEST_HOLE_MM2 = 0.03
 """Smaller holes are fat cells and lumina: tissue."""
+ROUNDED = 2
+"""Squares by which a mask may be larger or smaller than its slide."""
+MISFIT = 0.1
+"""Part of a side by which it may be."""
 ROWS = 64
 """Rows that are computed together, so that they stay in the cache."""
 
@@ -66,9 +70,15 @@ class TissueMask:
         """Part of the slide that is tissue, 0 .. 1."""
         return float(self.mask.mean()) if self.mask.size else 0.0
 
-    def area_mm2(self, mpp: float) -> float:
-        """Area of the tissue with level-0 pixels of `mpp` µm."""
-        return float(self.mask.sum() * (self.step * mpp * 1e-3) ** 2)
+    def area_mm2(self, mpp: float, shape: tuple[int, int] | None = None) -> float:
+        """Area of the tissue with level-0 pixels of `mpp` µm; of that on a slide of `shape`."""
+        sides = [np.full(n, self.step) for n in self.mask.shape]
+        if shape is not None:
+            sides = [
+                np.clip(length - np.arange(n) * self.step, 0.0, self.step)
+                for n, length in zip(self.mask.shape, shape, strict=True)
+            ]
+        return float(sides[0] @ self.mask @ sides[1]) * (mpp * 1e-3) ** 2
 
     def overlaps(self, region: Region) -> bool:
         """Whether any part of a level-0 region is tissue."""
@@ -76,12 +86,13 @@ class TissueMask:
         bottom, right = (max(0, math.ceil(n / self.step)) for n in (region.bottom, region.right))
         return bool(self.mask[top:bottom, left:right].any())
 
-    def contains(self, yx: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def contains(self, yx: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Which of (N, 2) level-0 points (pixel centres at whole numbers) lie on tissue."""
         index = np.floor((np.asarray(yx, np.float64) + 0.5) / self.step).astype(np.int64)
         # The last square also stands for the part of a square that rounding cut off.
-        index = np.minimum(index, np.array(self.mask.shape) - 1)
-        inside = (index >= 0).all(axis=1)
+        last = np.array(self.mask.shape) - 1
+        inside = ((index >= 0) & (index <= last + ROUNDED)).all(axis=1)
+        index = np.clip(index, 0, last)
         found: NDArray[np.bool_] = inside & self.mask[index[:, 0], index[:, 1]]
         return found
 
@@ -97,7 +108,10 @@ class TissueMask:
         if mask.ndim != 2 or not mask.size:
             raise RegionError(f"A tissue mask is one plane of rows and columns, got {mask.shape}.")
         step = max(shape) / max(mask.shape)
-        if any(abs(n - m * step) > 2 * step for n, m in zip(shape, mask.shape, strict=True)):
+        if any(
+            abs(n - m * step) > min(ROUNDED * step, MISFIT * n)
+            for n, m in zip(shape, mask.shape, strict=True)
+        ):
             raise RegionError(
                 f"A tissue mask of {mask.shape[0]} x {mask.shape[1]} pixels does not fit a slide "
                 f"of {shape[0]} x {shape[1]}: their proportions differ. Is it another slide's?"

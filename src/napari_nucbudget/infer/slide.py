@@ -262,7 +262,7 @@ def compute_here(
 
 def _run(slide: PreparedSlide, compute: Compute) -> Generator[SlideProgress, None, SlideResult]:
     started = time.monotonic()
-    area = slide.tissue.area_mm2(slide.model.mpp)
+    area = slide.tissue.area_mm2(slide.model.mpp, slide.source.shape)
     numbers = [block.number for block in slide.blocks]
     total = sum(block.area for block in slide.blocks)
     table = slide.run.finished()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_nucbudget.core.outline import Outlines
 from napari_nucbudget.core.overview import read_overview
@@ -23,8 +24,6 @@ from napari_nucbudget.types.nuclei import Nuclei
 __all__ = ["SlideSummary", "read_nuclei", "summarize"]
 
 STATISTICS_FILE, SKIPPED_FILE = "statistics.csv", "skipped.csv"
-SAMPLES = 256
-"""Samples a side of a region's bounds, to tell how much of it is tissue: within 1 %."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,9 @@ def summarize(
     lost = sum(region.area for region, _ in result.table.skipped) * result.mpp**2 * 1e-6
     area = max(result.area_mm2 - lost, 0.0)
     drawn = dict(regions or {})
-    shares = _shares(run, result, drawn)
+    areas = _areas(run, result, drawn)
     rows = region_statistics(
-        nuclei, {"tissue": None, **drawn}, mpp=result.mpp, area_mm2=area, shares=shares
+        nuclei, {"tissue": None, **drawn}, mpp=result.mpp, area_mm2=area, areas=areas
     )
     if result.table.skipped:
         write_skipped(result.folder / SKIPPED_FILE, result.table.skipped)
@@ -89,25 +88,22 @@ def summarize(
     return SlideSummary(name, counts, area, density, of_regions, page)
 
 
-def _shares(
+def _areas(
     run: SlideRunFolder, result: SlideResult, drawn: Mapping[str, Outlines]
 ) -> dict[str, float]:
-    """Part of each region that is tissue and was computed."""
+    """Level-0 pixels of each region that are tissue and were computed."""
     if not drawn:
         return {}
     tissue = _tissue(run)
-    shares = {}
-    for name, region in drawn.items():
-        low, high = region.bounds()
-        steps = (np.arange(SAMPLES) + 0.5) / SAMPLES
-        rows, columns = (a + steps * (b - a) for a, b in zip(low, high, strict=True))
-        yx = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
-        yx = yx[region.contains(yx)]
-        computed = tissue.contains(yx)
+    height, width = run.facts["slide"]["shape"]
+
+    def computed(yx: NDArray[np.float64]) -> NDArray[np.bool_]:
+        found = tissue.contains(yx)
         for skipped, _ in result.table.skipped:
-            computed &= ~skipped.contains(yx)
-        shares[name] = float(computed.mean()) if len(yx) else 1.0
-    return shares
+            found &= ~skipped.contains(yx)
+        return found
+
+    return {name: each.area_where(computed, (height, width)) for name, each in drawn.items()}
 
 
 def _tissue(run: SlideRunFolder) -> TissueMask:

@@ -102,6 +102,8 @@ def _features(path: Path) -> Iterator[tuple[str, list[list[NDArray[Any]]]]]:
 def _feature(path: Path, feature: Any) -> Iterator[tuple[str, list[list[NDArray[Any]]]]]:
     try:
         geometry, facts = feature["geometry"], feature.get("properties") or {}
+        if geometry is None:  # GeoJSON allows it: an object that lies nowhere
+            return
         kind, coordinates = geometry["type"], geometry.get("coordinates")
         if kind not in ("Polygon", "MultiPolygon") or facts.get("objectType") in NO_REGIONS:
             return
@@ -116,6 +118,8 @@ def _feature(path: Path, feature: Any) -> Iterator[tuple[str, list[list[NDArray[
             "it again."
         ) from error
     yield str(title or ""), parts
+    for child in facts.get("childObjects") or []:  # QuPath nests what lies inside
+        yield from _feature(path, child)
 
 
 def _ring(coordinates: Any) -> NDArray[Any]:

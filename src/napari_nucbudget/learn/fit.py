@@ -86,7 +86,9 @@ def fit(
         raise OutputError(
             f"{out} holds a run already. Give another folder, or --resume to go on with it."
         )
-    write_atomically(out / CONFIG_FILE, (json.dumps(config.to_dict(), indent=1) + "\n").encode())
+    settings_text = json.dumps(config.to_dict(), indent=1) + "\n"
+    if not resume:  # a run's own settings stay until it is known that these are the same
+        write_atomically(out / CONFIG_FILE, settings_text.encode())
     if config.threads:
         torch.set_num_threads(config.threads)
     method = METHODS[config.method](train, validation, config, parent)
@@ -102,6 +104,7 @@ def fit(
     if resume:
         facts = load_state(out, network=network, average=average, optimiser=optimiser)
         _refuse_other_config(facts["config"], config)
+        write_atomically(out / CONFIG_FILE, settings_text.encode())
         reports = [EpochReport(**r) for r in facts["reports"]]
         first = facts["step"]
         best_epoch, best_score = facts["best_epoch"], facts["best_score"]

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from napari_nucbudget.errors import ConfigError
 from napari_nucbudget.registry import near_misses
+from napari_nucbudget.types.image import MPP_RANGE
 
 __all__ = ["EpochReport", "TrainConfig", "TrainingRun"]
+
+ANY = math.inf
+RANGES: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**63 - 1),
+    "crop": (32, 4096),
+    "loss_stride": (1, 32),
+    "warmup": (0, 1),
+    "weight_decay": (0, ANY),
+    "foreground_weight": (0, ANY),
+    "stain_jitter": (0, ANY),
+    "brightness_jitter": (0, ANY),
+    "smoothing_px": (0, 20),
+    "score_smoothing_px": (0, 20),
+    "min_distance_um": (0, 100),
+    "mpp": MPP_RANGE,
+    "threads": (0, 1024),
+}
+"""Least and greatest value of settings."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +125,23 @@ class TrainConfig:
     """CPU threads; 0 leaves the choice to torch."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "steps_per_epoch", "patience", "batch_size", "loss_stride"):
+        for name in ("steps", "steps_per_epoch", "patience", "batch_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        if self.seed < 0:
-            raise ConfigError(f"seed must be at least 0, got {self.seed}.")
-        if self.crop < 32:
-            raise ConfigError(f"crop must be at least 32 pixels, got {self.crop}.")
-        for name in ("learning_rate", "alpha", "d_max_um", "min_distance_um", "mpp", "radius_um"):
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if not value >= low:
+                raise ConfigError(f"{name} must be at least {low:g}, got {value}.")
+            if not value <= high:
+                raise ConfigError(f"{name} must be at most {high:g}, got {value}.")
+        for name in (
+            "learning_rate",
+            "clip_norm",
+            "alpha",
+            "d_max_um",
+            "min_distance_um",
+            "radius_um",
+        ):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}.")
         if not 0 <= self.parent_share <= 1:

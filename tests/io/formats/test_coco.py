@@ -86,3 +86,26 @@ def test_every_image_has_its_own_points(read):
 def test_what_is_wrong_is_said(read, content, words):
     with pytest.raises(PointsError, match=words):
         read(content)
+
+
+def test_keypoints_that_were_not_set_are_no_place(read):
+    body = {
+        "images": [{"id": 1}],
+        "categories": [{"id": 1, "name": "epithelial"}],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 1,
+                "category_id": 1,
+                "keypoints": [0, 0, 0],
+                "num_keypoints": 0,
+                "bbox": [40, 60, 10, 10],
+            }
+        ],
+    }
+    (points,) = read(body)
+    np.testing.assert_array_equal(points.nuclei.yx, [[64.5, 44.5]])
+    assert "1 boxes were taken as their middles" in points.remarks[0]
+    body["annotations"][0]["nucleus_id"] = 2**70
+    with pytest.raises(PointsError, match="no COCO file of nuclei"):
+        read(body)

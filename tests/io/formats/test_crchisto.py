@@ -81,3 +81,12 @@ def test_a_class_that_the_scheme_lacks_is_refused_with_its_file(folder):
     two = ClassScheme(DEFAULT_CLASSES.classes[:2])
     with pytest.raises(PointsError, match=r"img2_fibroblast\.mat: There is no class named 'misc"):
         read_crchisto(folder / "img2", classes=two)
+
+
+def test_a_dot_that_has_a_class_in_another_file_counts_once(folder):
+    dots = np.array([[1, 1], [8, 4], [2.5, 3.5], [5, 5], [9, 9]])
+    savemat(folder / "img2" / "img2_detection.mat", {"detection": dots})
+    (image,) = read_points(folder / "img2")
+    assert len(image.nuclei) == 5
+    assert image.nuclei.counts()["unlabelled"] == 1
+    assert "4 dots stand in a file of a class too, and count once" in image.remarks[0]

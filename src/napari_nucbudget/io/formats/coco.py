@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_nucbudget.errors import ConfigError, PointsError
 from napari_nucbudget.io.files import write_atomically
@@ -136,7 +137,14 @@ def read_coco(path: Path | str, classes: ClassScheme | None = None) -> list[Poin
         if str(error).startswith(str(path)):
             raise
         raise PointsError(f"{path}: {error}") from error
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+    except (
+        AttributeError,
+        KeyError,
+        IndexError,
+        OverflowError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise PointsError(
             f"{path} is no COCO file of nuclei: {type(error).__name__} {error}."
         ) from error
@@ -163,7 +171,7 @@ def _points(path: Path, body: dict[str, Any], given: ClassScheme | None) -> list
         rows = by_image[image["id"]]
         scheme, label = book.close(labels[image["id"]])
         size = image.get("height"), image.get("width")
-        boxed = [not row.get("keypoints") for row in rows]
+        boxed = [not len(_keypoints(row)) for row in rows]
         remarks: tuple[str, ...] = ()
         if any(boxed):
             remarks = (f"{sum(boxed):,} boxes were taken as their middles.",)
@@ -204,13 +212,17 @@ def _nuclei(rows: list[dict[str, Any]], label: Any, classes: ClassScheme) -> Nuc
     )
 
 
+def _keypoints(row: dict[str, Any]) -> NDArray[np.float64]:
+    """(K, 2) x, y of the keypoints that were set."""
+    table = np.asarray(row.get("keypoints") or [], dtype=np.float64).reshape(-1, 3)
+    return table[table[:, 2] > 0, :2]
+
+
 def _centre(row: dict[str, Any]) -> Any:
     """(1, 2) coordinates y, x: the mean of the keypoints that were set, else the box's middle."""
-    keypoints = row.get("keypoints")
-    if keypoints:
-        table = np.asarray(keypoints, dtype=np.float64).reshape(-1, 3)
-        set_ = table[table[:, 2] > 0]
-        return from_file((set_ if len(set_) else table)[:, :2].mean(axis=0), "centre")
+    table = _keypoints(row)
+    if len(table):
+        return from_file(table.mean(axis=0), "centre")
     x, y, width, height = row["bbox"]
     return from_file([x + width / 2, y + height / 2], "corner")
 

@@ -87,8 +87,21 @@ def read_crchisto(path: Path | str, classes: ClassScheme | None = None) -> list[
 
 
 def _image(picture: Path, parts: list[Nuclei]) -> PointsFile:
+    """All dots of an image; one without a class where one with a class lies is the same."""
     joined = Nuclei.concat(parts)
-    return PointsFile(replace(joined, id=np.arange(len(joined))), image=picture.name)
+    typed = {tuple(place) for place in joined.yx[joined.label >= 0].tolist()}
+    again = np.array(
+        [
+            n < 0 and tuple(at) in typed
+            for at, n in zip(joined.yx.tolist(), joined.label, strict=True)
+        ],
+        np.bool_,
+    )
+    remarks: tuple[str, ...] = ()
+    if again.any():
+        remarks = (f"{int(again.sum()):,} dots stand in a file of a class too, and count once.",)
+    alone = joined.select(~again)
+    return PointsFile(replace(alone, id=np.arange(len(alone))), image=picture.name, remarks=remarks)
 
 
 def _natural(path: Path) -> list[Any]:

@@ -85,6 +85,11 @@ class SupervisedMethod:
         self._check_labels()
 
     def _check_labels(self) -> None:
+        if len(self.classes) < 2:
+            raise TrainingError(
+                f"There is one class, {self.classes.names[0]!r}; a classifier tells at least two "
+                "apart. Name the others in the scheme, and label some of each."
+            )
         counts = np.bincount(self._label, minlength=len(self.classes))
         if not counts.any():
             raise TrainingError("No nucleus has a class; label a few of each class first.")
