@@ -94,3 +94,11 @@ def test_the_area_where_something_holds_is_right_for_small_parts_far_apart() -> 
 
 def test_a_part_beside_the_slide_has_no_area_on_it() -> None:
     assert Outlines((Outline(square(2000, 2000, 50)),)).area_where(everywhere, SLIDE) == 0
+
+
+def test_a_part_too_thin_for_samples_has_its_area() -> None:
+    corners = np.array([[0, 0], [900, 900], [900, 900.5], [0, 0.5]], float)
+    thin = Outlines((Outline(corners),))
+    assert thin.area_where(everywhere, SLIDE) == pytest.approx(450, rel=0.05)
+    sliver = Outline(np.array([[0.2, 0], [900.2, 900], [900.2, 900.01], [0.2, 0.01]], float))
+    assert Outlines((sliver,)).area_where(everywhere, SLIDE) == pytest.approx(9, rel=0.01)

@@ -19,7 +19,7 @@ SAMPLES = 1 << 22
 FEWEST, MOST = 16, 256
 """Points a side of a part's bounds."""
 SAMPLING_ERROR = 0.03
-"""Relative difference of sampled and exact area that is no sign of anything else."""
+"""Relative difference of sampled and exact area that is no sign of holes that do not fit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,24 +118,31 @@ class Outlines:
         """
         side = int(np.clip(math.sqrt(SAMPLES / len(self.parts)), FEWEST, MOST))
         steps = (np.arange(side) + 0.5) / side
-        boxes = [part.bounds() for part in self.parts]
+        lows, highs = (
+            np.array(ends) for ends in zip(*(p.bounds() for p in self.parts), strict=True)
+        )
         total = 0.0
         for number, part in enumerate(self.parts):
-            low = np.maximum(boxes[number][0], -0.5)
-            high = np.minimum(boxes[number][1], np.array(shape) - 0.5)
+            low = np.maximum(lows[number], -0.5)
+            high = np.minimum(highs[number], np.array(shape) - 0.5)
             if (high <= low).any():
                 continue
             rows, columns = (a + steps * (b - a) for a, b in zip(low, high, strict=True))
             yx = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
             yx = yx[part.contains(yx)]
-            for before in range(number):
-                if (boxes[before][0] < high).all() and (boxes[before][1] > low).all():
-                    yx = yx[~self.parts[before].contains(yx)]
+            exact = part.area
+            whole = (low == lows[number]).all() and (high == highs[number]).all()
+            if not len(yx) and whole:  # too thin for a point to fall into it
+                total += exact * float(holds(part.corners.astype(np.float64)).mean())
+                continue
+            alone = len(yx)
+            near = ((lows[:number] < high) & (highs[:number] > low)).all(axis=1)
+            for before in np.flatnonzero(near):
+                yx = yx[~self.parts[before].contains(yx)]
             cell = float(np.prod(high - low)) / side**2
             found = len(yx) * cell
-            exact = part.area
-            whole = (low == boxes[number][0]).all() and (high == boxes[number][1]).all()
-            if whole and abs(found - exact) <= SAMPLING_ERROR * exact:
+            fits = not part.holes or abs(found - exact) <= SAMPLING_ERROR * exact
+            if whole and len(yx) == alone and fits:
                 found = exact  # nothing was cut off or shared
             total += found * (float(holds(yx).mean()) if len(yx) else 0.0)
         return total
