@@ -99,6 +99,7 @@ class Session(QObject):
         self._mpp: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self._seen = 0
         self.removing = False
+        self._taking_out = False
         self._windows: set[int] = set()
         self.clock = WorkClock()
         self.active_class = ""
@@ -111,6 +112,7 @@ class Session(QObject):
         self.project_changed.connect(self.keys.rebind)
         guard_removals(viewer)
         events = viewer.layers.events
+        events.removing.connect(self._begin_removal)
         for event in (events.inserted, events.removed, viewer.layers.selection.events.active):
             event.connect(self._follow_layers)
         application = QApplication.instance()
@@ -355,16 +357,22 @@ class Session(QObject):
             return
         viewer = self._viewer()
         if viewer is not None and layer in viewer.layers:
-            viewer.layers.remove(layer)
+            self._taking_out = True
+            try:
+                viewer.layers.remove(layer)
+            finally:
+                self._taking_out = False
+
+    def _begin_removal(self, event: Any = None) -> None:
+        """Napari tells of the selection before it tells of the removal, and may go on to others."""
+        if not (self.removing or self._taking_out):
+            self.removing = True
+            QTimer.singleShot(0, self._end_removal)
+
+    def _end_removal(self) -> None:
+        self.removing = False
 
     def _follow_layers(self, event: Any = None) -> None:
-        before, self.removing = self.removing, getattr(event, "type", None) == "removed"
-        try:
-            self._match_layers()
-        finally:
-            self.removing = before
-
-    def _match_layers(self) -> None:
         slides = [layer for layer in self.viewer.layers if is_slide(layer)]
         gone = any(layer not in slides for layer, _ in self._links)
         self._links = [(layer, id) for layer, id in self._links if layer in slides]
