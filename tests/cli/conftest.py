@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -56,6 +57,18 @@ def draw(dots=DOTS, side=110, radius=6):
     for y, x in dots:
         rgb[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = (70, 40, 120)
     return rgb
+
+
+def as_tiff(picture, path, *, mpp):
+    """The same picture as a TIFF that says its pixel size."""
+    tifffile.imwrite(
+        path,
+        np.asarray(Image.open(picture)),
+        photometric="rgb",
+        resolution=(1e4 / mpp, 1e4 / mpp),
+        resolutionunit="CENTIMETER",
+    )
+    return path
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import tifffile
 from PIL import Image
 
 from napari_nucbudget.io.formats.csv import read_points_csv, write_points_csv
@@ -14,6 +13,7 @@ from napari_nucbudget.types.classes import DEFAULT_CLASSES
 from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet, Provenance
 from napari_nucbudget.types.nuclei import Nuclei
+from tests.cli.conftest import as_tiff
 
 COLOURS = ((70, 40, 120), (10, 0, 30), (150, 20, 60))
 DOTS = np.stack(np.meshgrid([20, 50, 80], [20, 50, 80], indexing="ij"), -1).reshape(-1, 2)
@@ -184,14 +184,7 @@ def test_what_says_something_about_detecting_alone_is_refused(run, classifier, d
 
 
 def test_a_table_of_another_pixel_size_is_refused(run, classifier, picture, tmp_path):
-    image = tmp_path / "typed.tif"
-    tifffile.imwrite(
-        image,
-        np.asarray(Image.open(picture)),
-        photometric="rgb",
-        resolution=(1e4 / 0.55, 1e4 / 0.55),
-        resolutionunit="CENTIMETER",
-    )
+    image = as_tiff(picture, tmp_path / "typed.tif", mpp=0.55)
     table = write_points_csv(
         tmp_path / "p.csv", Nuclei.from_points(DOTS), mpp=0.25, image="typed.tif"
     )

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import tifffile
 from PIL import Image
 
 from napari_nucbudget.io.formats import read_points, write_points
@@ -19,6 +18,7 @@ from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet, Provenance
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.stain import StainStatistics
+from tests.cli.conftest import as_tiff
 
 NUCLEI = Nuclei.from_points(
     [[20, 20], [60, 70]], label=[0, -1], score=[1, 0.5], origin=["human", "fcn"]
@@ -222,14 +222,7 @@ def test_what_is_left_out_of_a_label_set_is_said_and_not_counted(run, image, tmp
 def test_a_table_that_contradicts_its_image_about_the_pixel_size_is_refused(
     run, table, image, tmp_path
 ):
-    other = tmp_path / "discs.tif"
-    tifffile.imwrite(
-        other,
-        np.asarray(Image.open(image)),
-        photometric="rgb",
-        resolution=(1e4 / 0.25, 1e4 / 0.25),
-        resolutionunit="CENTIMETER",
-    )
+    other = as_tiff(image, tmp_path / "discs.tif", mpp=0.25)
     base = ("convert", table, tmp_path / "set", "--to", "label-set", "--image", other, "--accept")
     code, _, stderr = run(*base)
     assert (code, (tmp_path / "set").exists()) == (2, False)

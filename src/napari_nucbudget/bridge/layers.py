@@ -20,6 +20,7 @@ __all__ = [
     "PROPOSAL_COLOR",
     "LayerData",
     "image_source",
+    "known_pixel_size",
     "layer_transform",
     "pixel_size",
     "points_features",
@@ -133,6 +134,14 @@ def pixel_size(layer: Any) -> float | None:
             "Resample the image, or correct the scale of the layer."
         )
     return check_mpp((y * x) ** 0.5, of=f"layer {layer.name!r}")
+
+
+def known_pixel_size(layer: Any) -> float | None:
+    """`pixel_size`, or None where what the layer says makes no sense."""
+    try:
+        return pixel_size(layer)
+    except PixelSizeError:
+        return None
 
 
 def unit_factor(unit: Any, into: Any) -> float | None:

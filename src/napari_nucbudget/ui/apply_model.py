@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_nucbudget.bridge.layers import pixel_size
 from napari_nucbudget.errors import PixelSizeError, ProjectError
 from napari_nucbudget.infer.classify import iter_classify
 from napari_nucbudget.infer.detect import iter_detect
@@ -48,6 +49,7 @@ def prepare(session: Session, model: str, *, whole: bool) -> Application:
         raise ProjectError("No image is open in a project: open the image first.")
     mpp = session.mpp_of(layer)
     if mpp is None:
+        pixel_size(layer)  # says why, where what the layer says makes no sense
         raise PixelSizeError(
             f"The pixel size of {layer.name!r} is not known; set it in the dock Detect nuclei."
         )

@@ -69,7 +69,7 @@ class DensityLayer(QObject):
         self.job.close()
         picture, self._picture = self._picture, None
         if layers and picture is not None:
-            self._session.take_out(picture)
+            self._session.removals.take_out(picture)
 
     def follow(self) -> None:
         """Lie on the image, wherever that went."""

@@ -19,7 +19,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_nucbudget.bridge.layers import image_source, layer_transform, pixel_size
+from napari_nucbudget.bridge.layers import (
+    image_source,
+    known_pixel_size,
+    layer_transform,
+    pixel_size,
+)
 from napari_nucbudget.errors import ImageError, NucbudgetError, PixelSizeError
 from napari_nucbudget.models.device import DEVICES
 from napari_nucbudget.models.library import DEFAULT_DETECTOR
@@ -199,10 +204,7 @@ class DetectForm(QWidget):
 
     def _layer_mpp(self) -> float | None:
         image = self.image.current
-        try:
-            return None if image is None else pixel_size(image)
-        except PixelSizeError:
-            return None
+        return None if image is None else known_pixel_size(image)
 
     def _read_pixel_size(self) -> None:
         image = self.image.current

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,16 +16,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_nucbudget.bridge.layers import pixel_size
+from napari_nucbudget.bridge.layers import known_pixel_size
 from napari_nucbudget.errors import ImageError, NucbudgetError, PixelSizeError
-from napari_nucbudget.infer.propose import Proposals, iter_propose
-from napari_nucbudget.infer.typed import iter_type_above, typed_as, untyped
+from napari_nucbudget.infer.propose import Proposals
+from napari_nucbudget.infer.typed import typed_as, untyped
 from napari_nucbudget.types.image import mpp_differ
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import Progress, time_in_words
 from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.column import Column
 from napari_nucbudget.ui.detect_form import DetectForm, DetectRequest
+from napari_nucbudget.ui.detect_work import at_distance, detection, typing
 from napari_nucbudget.ui.jobs import Job, in_words
 from napari_nucbudget.ui.keep_panel import KeepPanel
 from napari_nucbudget.ui.nuclei_view import NucleiView
@@ -180,7 +180,7 @@ class DetectWidget(QWidget):
             threshold, distance = default_values(self._catalogue.card(request.model))
         self.job.start(
             partial(
-                _detection,
+                detection,
                 request,
                 self._catalogue,
                 threshold=threshold,
@@ -261,10 +261,7 @@ class DetectWidget(QWidget):
         proposals, request = self._proposals, self._request
         if proposals is None or request is None:
             return ""
-        try:
-            now = pixel_size(request.image)
-        except PixelSizeError:
-            now = None
+        now = known_pixel_size(request.image)
         if not mpp_differ(now, proposals.mpp):
             return ""
         return (
@@ -300,7 +297,7 @@ class DetectWidget(QWidget):
             self.status.setText(f"Typing nuclei with {request.classifier}…")
             threshold = self.result.threshold.value()
             self.typing_job.start(
-                partial(_typing, request, self._catalogue, proposals, threshold=threshold)
+                partial(typing, request, self._catalogue, proposals, threshold=threshold)
             )
         else:
             self._put()
@@ -354,7 +351,7 @@ class DetectWidget(QWidget):
         if proposals is None or proposals.score_map is None:
             return
         if distance != proposals.min_distance_um:
-            self.distance_job.start(partial(_at_distance, proposals, distance))
+            self.distance_job.start(partial(at_distance, proposals, distance))
 
     def _use_distance(self, proposals: Proposals) -> None:
         now = self._proposals
@@ -393,42 +390,3 @@ class DetectWidget(QWidget):
         self.error.setStyleSheet(f"color: {colors.error};")
         self.result.histogram.set_colors(colors)
         self.form.set_colors(colors)
-
-
-def _detection(
-    request: DetectRequest, catalogue: Catalogue, *, threshold: float, min_distance_um: float
-) -> Generator[Progress, None, Proposals]:
-    """The work of one run; importing torch and reading weights are part of it."""
-    detector = catalogue.load(request.model, request.device)
-    yield Progress(0, request.region.area, message="Detecting…")
-    proposals = yield from iter_propose(
-        request.source,
-        detector,
-        region=request.region,
-        mpp=request.mpp,
-        threshold=threshold,
-        min_distance_um=min_distance_um,
-    )
-    return (yield from _typing(request, catalogue, proposals, threshold=threshold))
-
-
-def _typing(
-    request: DetectRequest, catalogue: Catalogue, proposals: Proposals, *, threshold: float
-) -> Generator[Progress, None, Proposals]:
-    """Classes for what is above the threshold, where a classifier was chosen."""
-    if not request.classifier:
-        return proposals
-    yield Progress(0, len(proposals.peaks), message=f"Typing with {request.classifier}…")
-    peaks = yield from iter_type_above(
-        request.source,
-        proposals.peaks,
-        catalogue.load_classifier(request.classifier, request.device),
-        threshold=threshold,
-        mpp=request.mpp,
-    )
-    return replace(proposals, peaks=peaks)
-
-
-def _at_distance(proposals: Proposals, um: float) -> Generator[Progress, None, Proposals]:
-    yield Progress(0, 1)
-    return proposals.at_distance(um)

@@ -72,7 +72,7 @@ class ErrorWalk:
         """Take the rings away."""
         rings, self._rings = self._rings, None
         if rings is not None:
-            self._session.take_out(rings)
+            self._session.removals.take_out(rings)
         self.findings, self.at = [], -1
 
     def _look_at(self, found: Finding) -> None:
@@ -89,7 +89,7 @@ class ErrorWalk:
         centre = np.asarray(camera.center, float)
         centre[-2:] = np.asarray(layer.data_to_world(point))[-2:]
         camera.center = tuple(centre)
-        mpp = session.mpp_if_known(layer)
+        mpp = session.mpp_of(layer)
         wanted = PX_PER_PIXEL if mpp is None else PX_PER_UM * mpp
         camera.zoom = max(camera.zoom, wanted / float(np.abs(np.asarray(layer.scale)[-1])))
         view = session.views.of(layer)
@@ -101,7 +101,7 @@ class ErrorWalk:
         session = self._session
         viewer, layer = session.viewer, session.current
         if self._rings is not None:
-            session.take_out(self._rings)
+            session.removals.take_out(self._rings)
         self._rings = None
         image = session.image
         mine = [f for f in self.findings if self._images[f.image] == image]
@@ -111,7 +111,7 @@ class ErrorWalk:
         self._rings = viewer.add_points(
             np.array([(f.y, f.x) for f in mine]),
             name=f"{mine[0].kind} ({layer.name})",
-            size=RING_UM / (session.mpp_if_known(layer) or 0.5),
+            size=RING_UM / (session.mpp_of(layer) or 0.5),
             face_color="transparent",
             border_color=[RING_COLORS[f.kind] for f in mine],
             border_width=0.12,

@@ -246,7 +246,7 @@ class FieldPanel(QWidget):
         from napari.layers import Shapes
 
         viewer, image = self._session.viewer, self._session.current
-        if self._session.removing:  # no layer comes in while napari takes one out
+        if self._session.removals.busy:  # no layer comes in while napari takes one out
             QTimer.singleShot(0, self.refresh)
             return
         now = (id(image), tuple(field.id for field in fields))
@@ -254,7 +254,7 @@ class FieldPanel(QWidget):
             return  # an edit of nuclei, most of the time
         self._outlined = now
         if self._outlines is not None:
-            self._session.take_out(self._outlines)
+            self._session.removals.take_out(self._outlines)
         self._outlines = None
         if not fields or image is None:
             return

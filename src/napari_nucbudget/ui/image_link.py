@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_nucbudget.bridge.layers import image_source, pixel_size
-from napari_nucbudget.errors import PixelSizeError, ProjectError
+from napari_nucbudget.bridge.layers import image_source, known_pixel_size
+from napari_nucbudget.errors import ProjectError
 from napari_nucbudget.project import SUFFIX, ProjectImage, ProjectStore
 from napari_nucbudget.project.images import fingerprint
 from napari_nucbudget.project.recovery import data_folder
@@ -23,7 +23,14 @@ from napari_nucbudget.ui.viewport import image_shape
 if TYPE_CHECKING:
     from napari.layers import Image
 
-__all__ = ["content_tag", "file_of", "former_image", "link", "open_pixels", "project_for"]
+__all__ = [
+    "content_tag",
+    "file_of",
+    "former_image",
+    "link",
+    "open_pixels",
+    "project_for",
+]
 
 WHOLE_PX = 1 << 22
 SAMPLE_PX = 64
@@ -111,7 +118,7 @@ def link(
         Where the file is one of the project's, but was changed since.
     """
     shape, file = image_shape(layer), file_of(layer)
-    size = _pixel_size(layer) or mpp
+    size = known_pixel_size(layer) or mpp
     image = _known_array(store, layer) if file is None else _known_file(store, file, shape)
     if image is not None:
         return image.id, _checked(store, image, file, size)
@@ -178,13 +185,6 @@ def _checked(store: ProjectStore, image: ProjectImage, file: Path | None, mpp: f
     return ""
 
 
-def _pixel_size(layer: Image) -> float | None:
-    try:
-        return pixel_size(layer)
-    except PixelSizeError:
-        return None
-
-
 def open_pixels(
     store: ProjectStore | None, image: ProjectImage, layer: Image | None
 ) -> ImageSource:
@@ -196,7 +196,7 @@ def open_pixels(
         Where neither is there.
     """
     if layer is not None:
-        return image_source(layer, mpp=image.mpp or _pixel_size(layer), name=image.name)
+        return image_source(layer, mpp=image.mpp or known_pixel_size(layer), name=image.name)
     if store is None:
         raise ProjectError("No project is open: open or start one first.")
     from napari_nucbudget.io.images import open_image

@@ -140,7 +140,7 @@ def facts_of(session: Session, docks: frozenset[str]) -> Facts:
     store = session.store
     if session.current is None:
         return Facts(image=False, docks=docks)
-    mpp = _pixel_size_known(session)
+    mpp = session.mpp_of() is not None
     if store is None:
         return Facts(mpp=mpp, docks=docks)
     labels = {name: count.human for name, count in store.counts().items()}
@@ -161,15 +161,6 @@ def facts_of(session: Session, docks: frozenset[str]) -> Facts:
         checked="" if check is None else summary(check),
         docks=docks,
     )
-
-
-def _pixel_size_known(session: Session) -> bool:
-    from napari_nucbudget.errors import PixelSizeError
-
-    try:
-        return session.mpp_of() is not None
-    except PixelSizeError:  # it makes no sense, and is asked for as one that is missing
-        return False
 
 
 def _training(

@@ -98,7 +98,7 @@ class ProposalWalk:
         layer = self._session.current
         assert layer is not None
         world_per_pixel = float(np.abs(np.asarray(layer.scale)[-1]))
-        mpp = self._session.mpp_if_known(layer)
+        mpp = self._session.mpp_of(layer)
         wanted = PX_PER_PIXEL if mpp is None else PX_PER_UM * mpp  # screen pixels per pixel
         return wanted / world_per_pixel
 

@@ -22,33 +22,27 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_nucbudget.bridge.layers import pixel_size
-from napari_nucbudget.errors import (
-    NucbudgetError,
-    PixelSizeError,
-    ProjectError,
-    ProjectLockedError,
-)
+from napari_nucbudget.bridge.layers import known_pixel_size
+from napari_nucbudget.errors import NucbudgetError, ProjectError, ProjectLockedError
 from napari_nucbudget.project import ProjectImage, ProjectStore, open_project, own_copy
 from napari_nucbudget.types.image import ImageSource
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.score_map import ScoreMap
-from napari_nucbudget.ui.gl_context import guard_removals
 from napari_nucbudget.ui.image_link import former_image, link, open_pixels, project_for
 from napari_nucbudget.ui.keys import Keys
+from napari_nucbudget.ui.removals import Removals
 from napari_nucbudget.ui.slides import is_slide
 from napari_nucbudget.ui.views import Views
 from napari_nucbudget.ui.work_clock import WorkClock
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Layer
+    from napari.layers import Image
     from napari.viewer import Viewer
 
 __all__ = ["Session"]
@@ -72,9 +66,7 @@ class Session(QObject):
         Class of dots that are added; empty for none.
     score_maps : dict of image id to ScoreMap
         Maps of detector runs, to which clicks snap within `snap_px` where `snap` is on.
-    removing : bool
-        Whether napari is at taking out a layer; see `take_out`.
-    views, keys
+    views, keys, removals
         The points layers, and what the keys do in the canvas.
     """
 
@@ -98,8 +90,6 @@ class Session(QObject):
         self._links: list[tuple[Image, int]] = []
         self._mpp: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self._seen = 0
-        self.removing = False
-        self._taking_out = False
         self._windows: set[int] = set()
         self.clock = WorkClock()
         self.active_class = ""
@@ -110,13 +100,11 @@ class Session(QObject):
         self.views = Views(self)
         self.keys = Keys(self)
         self.project_changed.connect(self.keys.rebind)
-        guard_removals(viewer)
+        self.removals = Removals(viewer, self)
         events = viewer.layers.events
-        events.removing.connect(self._begin_removal)
         for event in (events.inserted, events.removed, viewer.layers.selection.events.active):
             event.connect(self._follow_layers)
-        application = QApplication.instance()
-        if application is not None:
+        if (application := QApplication.instance()) is not None:
             application.aboutToQuit.connect(self.close)
         self._follow_layers()
 
@@ -277,25 +265,12 @@ class Session(QObject):
             self.edit(lambda store: store.describe_image(image, mpp=mpp))
 
     def mpp_of(self, layer: Image | None = None) -> float | None:
-        """µm per level-0 pixel of a layer: what it says, was typed, or the project knows.
-
-        Raises
-        ------
-        PixelSizeError
-            Where what the layer says makes no sense.
-        """
+        """µm per level-0 pixel of a layer: what it says, was typed, or the project knows."""
         if (layer := layer or self.current) is None:
             return None
         image = self.image_of(layer)
         stored = None if self.store is None or image is None else self.store.image(image).mpp
-        return pixel_size(layer) or self._mpp.get(layer) or stored
-
-    def mpp_if_known(self, layer: Image | None = None) -> float | None:
-        """`mpp_of`, or None where what the layer says makes no sense."""
-        try:
-            return self.mpp_of(layer)
-        except PixelSizeError:
-            return None
+        return known_pixel_size(layer) or self._mpp.get(layer) or stored
 
     def open_source(self, image: ProjectImage) -> ImageSource:
         """Pixels of a project image: of its layer, else of its file; for `store.label_set`.
@@ -346,32 +321,6 @@ class Session(QObject):
             if is_slide(layer):
                 self._link(layer, add=False)
 
-    def take_out(self, layer: Layer) -> None:
-        """Take one of our own layers out of the viewer.
-
-        While napari is at taking out another one, which may be one of several that a person
-        selected, it waits until that is done.
-        """
-        if self.removing:
-            QTimer.singleShot(0, partial(self.take_out, layer))
-            return
-        viewer = self._viewer()
-        if viewer is not None and layer in viewer.layers:
-            self._taking_out = True
-            try:
-                viewer.layers.remove(layer)
-            finally:
-                self._taking_out = False
-
-    def _begin_removal(self, event: Any = None) -> None:
-        """Napari tells of the selection before it tells of the removal, and may go on to others."""
-        if not (self.removing or self._taking_out):
-            self.removing = True
-            QTimer.singleShot(0, self._end_removal)
-
-    def _end_removal(self) -> None:
-        self.removing = False
-
     def _follow_layers(self, event: Any = None) -> None:
         slides = [layer for layer in self.viewer.layers if is_slide(layer)]
         gone = any(layer not in slides for layer, _ in self._links)
@@ -381,8 +330,7 @@ class Session(QObject):
         if active in slides:
             wanted = active
         wanted = next((v.layer for v in self.views if v.points is active), wanted)
-        if wanted is None and slides:
-            wanted = slides[-1]
+        wanted = wanted or next(reversed(slides), None)
         if wanted is not None and wanted is not self.current:
             self.choose(wanted)
         elif gone or wanted is not self.current:

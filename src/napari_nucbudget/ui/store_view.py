@@ -229,7 +229,7 @@ class StoreView(QObject):
         for name in PLACE_EVENTS:
             getattr(points.events, name).disconnect(self._put_back)
         if layers:
-            self._session.take_out(points)
+            self._session.removals.take_out(points)
 
     def _write(self, nuclei: Nuclei) -> None:
         """Make the layer's points those nuclei, touching only what differs."""

@@ -35,7 +35,7 @@ def unlabelled_of(session: Session, store: ProjectStore) -> LabelSet:
     for layer, id in session.links:
         image = store.image(id)
         proposals = store.nuclei(id, which="proposed")
-        if len(proposals) and session.mpp_if_known(layer) is not None:
+        if len(proposals) and session.mpp_of(layer) is not None:
             source = session.open_source(image)
             images.append(
                 AnnotatedImage(source, proposals, (), patient=image.patient, split=image.split)
