@@ -35,6 +35,7 @@ class RedDetector:
     halo: int = 0
     alignment: int = 1
     dense_tile: int = 512
+    band_rows: None = None
     calls: int = 0
 
     def proximity(self, rgb):

@@ -94,6 +94,7 @@ class DarknessDetector:
     halo: int = 0
     alignment: int = 1
     dense_tile: int = 512
+    band_rows: None = None
     device: Any = field(default_factory=lambda: SimpleNamespace(type="cpu"))
     calls: int = 0
     gate: threading.Event = field(default_factory=threading.Event)

@@ -19,7 +19,12 @@ class Tile:
 
 
 def tiles(
-    region: Region, shape: tuple[int, int], *, size: int, halo: int, align: int = 1
+    region: Region,
+    shape: tuple[int, int],
+    *,
+    size: int | tuple[int, int],
+    halo: int,
+    align: int = 1,
 ) -> Iterator[Tile]:
     """Tiles that cover `region`, row by row.
 
@@ -33,17 +38,18 @@ def tiles(
         What is to be covered.
     shape : (int, int)
         The grid's shape.
-    size : int
-        Side of a core; at the right and bottom it is cut.
+    size : int or (int, int)
+        Side of a core, or its height and width; at the right and bottom it is cut.
     halo : int
         Receptive-field radius plus what peak finding needs to see.
     align : int
         Read windows begin and end at multiples of it, or at the edge of the
         image: a network with strides sees the same cells in every tile.
     """
-    for y in range(region.y, region.bottom, size):
-        for x in range(region.x, region.right, size):
-            core = Region(y, x, min(size, region.bottom - y), min(size, region.right - x))
+    high, wide = (size, size) if isinstance(size, int) else size
+    for y in range(region.y, region.bottom, high):
+        for x in range(region.x, region.right, wide):
+            core = Region(y, x, min(high, region.bottom - y), min(wide, region.right - x))
             yield Tile(core=core, read=_aligned(core.padded(halo), align).clipped(shape))
 
 

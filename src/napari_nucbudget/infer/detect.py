@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_nucbudget.core.proximity import Peaks
-from napari_nucbudget.core.tiling import Tile
 from napari_nucbudget.errors import ConfigError, DeviceError, PixelSizeError
 from napari_nucbudget.infer.model_grid import ModelGrid
+from napari_nucbudget.infer.strips import pieces, strip_size
 from napari_nucbudget.infer.tile_peaks import SCORE_FLOOR, TilePeaks, check_threshold
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.models.device import is_out_of_memory
@@ -89,7 +89,7 @@ def iter_detect(
     keep_map: bool = False,
     floor: float = SCORE_FLOOR,
 ) -> Generator[Progress, None, Detection]:
-    """Detect nuclei, yielding progress after every tile and returning a `Detection`.
+    """Detect nuclei, yielding progress after every piece and returning a `Detection`.
 
     Tiles give the same nuclei as the image as a whole: each is read with a
     halo of receptive-field radius, smoothing radii and minimum distance, and
@@ -108,7 +108,8 @@ def iter_detect(
     min_distance_um : float, optional
         Default the card's.
     tile : int, optional
-        Side of a tile in model pixels, default the detector's; halved when memory runs out.
+        Side of a tile in model pixels, halved when memory runs out; default the detector's, or
+        strips of that width where the detector computes in bands.
     keep_map : bool
         Keep the smoothed map of the region and a margin, 4 bytes per model pixel.
     floor : float
@@ -126,8 +127,7 @@ def iter_detect(
         Where the threshold, the minimum distance or the tile makes no sense.
     """
     card = detector.card
-    tile = detector.dense_tile if tile is None else tile
-    if tile < 1:
+    if tile is not None and tile < 1:
         raise ConfigError(f"A tile must be at least 1 pixel wide, got {tile}.")
     grid = ModelGrid.of(source, mpp=pixel_size(source, mpp), model_mpp=card.input.mpp)
     wanted = Region.whole(source.shape) if region is None else region.clipped(source.shape)
@@ -143,31 +143,30 @@ def iter_detect(
 
     found: list[Peaks] = []
     count = done = 0
-    queue = deque(rule.tiles(window, grid.shape, tile))
-    fits = tile
+    queue = deque(rule.tiles(window, grid.shape, tile or strip_size(detector)))
+    fits = tile or detector.dense_tile
     total = window.area
     while queue:
-        piece = queue.popleft()
-        if max(piece.core.height, piece.core.width) > fits:
-            queue.extendleft(reversed(list(rule.tiles(piece.core, grid.shape, fits))))
-            continue
+        whole = queue.popleft()
+        rest = whole.core  # what has no nuclei yet
         try:
-            smoothed = rule.smoothed(detector.proximity(grid.read(piece.read)))
+            for piece, proximity in pieces(whole, grid, detector, rule):
+                smoothed, core = rule.smoothed(proximity), piece.core
+                if kept is not None:
+                    inner = core.shifted(-piece.read.y, -piece.read.x)
+                    kept[core.shifted(-window.y, -window.x).slices] = smoothed[inner.slices]
+                own = rule.owned(smoothed, piece, floor)
+                count += int(wanted.contains((own.yx + 0.5) * grid.step - 0.5).sum())
+                found.append(own)
+                done += core.area
+                rest = Region(core.bottom, rest.x, rest.bottom - core.bottom, rest.width)
+                yield Progress(done, total, count)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            fits = _smaller(piece, error)
-            queue.appendleft(piece)
-            continue
-        if kept is not None:
-            core, read = piece.core, piece.read
-            inner = Region(core.y - read.y, core.x - read.x, core.height, core.width)
-            kept[core.shifted(-window.y, -window.x).slices] = smoothed[inner.slices]
-        found.append(rule.owned(smoothed, piece, floor))
-        level0 = (found[-1].yx + 0.5) * grid.step - 0.5
-        count += int(wanted.contains(level0).sum())
-        done += piece.core.area
-        yield Progress(done, total, count)
+            fits = _smaller(rest, fits, error)
+            cores = [rest, *(later.core for later in queue)]
+            queue = deque(t for core in cores for t in rule.tiles(core, grid.shape, fits))
 
     pixel = np.concatenate([part.pixel for part in found])
     height = np.concatenate([part.height for part in found])
@@ -181,12 +180,13 @@ def iter_detect(
     return Detection(nuclei, threshold, score_map)
 
 
-def _smaller(piece: Tile, error: BaseException) -> int:
-    """Side of tiles to try after one that did not fit into memory."""
-    size = max(piece.core.height, piece.core.width) // 2
+def _smaller(core: Region, fits: int, error: BaseException) -> int:
+    """Side of tiles to try after one of at most `fits` that did not fit into memory."""
+    height, width = min(core.height, fits), min(core.width, fits)
+    size = max(height, width) // 2
     if size < SMALLEST_TILE:
         raise DeviceError(
-            f"Memory ran out even for a tile of {piece.core.height} x {piece.core.width} pixels. "
+            f"Memory ran out even for a tile of {height} x {width} pixels. "
             "Close other programs, or compute on the processor (--device cpu)."
         ) from error
     return size

@@ -23,6 +23,8 @@ from napari_nucbudget.types.stain import StainStatistics
 
 __all__ = ["ModelGrid"]
 
+CHUNK = 24 << 20
+"""Bytes that `ModelGrid.bands` asks the source for at once; of a single band, more."""
 WHOLE = 1 << 20
 """Pixels up to which an image's stain is taken from all of them."""
 WINDOW = 128
@@ -68,11 +70,48 @@ class ModelGrid:
 
     def read(self, window: Region) -> NDArray[np.float32]:
         """(h, w, 3) float32 pixels in 0 .. 255 of a window of the grid."""
+        rows, columns = self._axes(window)
+        return self._resampled(self._pixels(rows, columns), rows, columns)
+
+    def bands(self, window: Region, count: int) -> Iterator[NDArray[np.float32]]:
+        """`read` of a window from the top, `count` rows at a time, and what remains with the last.
+
+        The source is asked for some `CHUNK` bytes at once, so that files are not decoded
+        anew for every band.
+        """
+        last = max(window.height // count, 1) - 1
+        tops = [window.y + i * count for i in range(last + 1)]
+        ends = [*tops[1:], window.bottom]
+        _, columns = self._axes(window)
+        left, right = columns.window()
+        bytes_a_row = 3 * (right - left) * self._level_step(0)
+        together = max(1, int(CHUNK / (bytes_a_row * count)))
+        for first in range(0, len(tops), together):
+            end = ends[min(first + together, len(tops)) - 1]
+            chunk = Region(tops[first], window.x, end - tops[first], window.width)
+            rows, _ = self._axes(chunk)
+            pixels, start = self._pixels(rows, columns), rows.window()[0]
+            for top, bottom in zip(
+                tops[first : first + together], ends[first : first + together], strict=True
+            ):
+                part, _ = self._axes(Region(top, window.x, bottom - top, window.width))
+                low, high = part.window()
+                yield self._resampled(pixels[low - start : high - start], part, columns)
+
+    def _axes(self, window: Region) -> tuple[Axis, Axis]:
+        """How the rows and the columns of a window come from those of the level."""
         level = self.source.levels[self.level]
         rows = Axis(self._level_step(0), level.shape[0], window.y, window.bottom)
         columns = Axis(self._level_step(1), level.shape[1], window.x, window.right)
+        return rows, columns
+
+    def _pixels(self, rows: Axis, columns: Axis) -> NDArray[np.uint8]:
         (top, bottom), (left, right) = rows.window(), columns.window()
-        pixels = self.source.read(Region(top, left, bottom - top, right - left), self.level)
+        return self.source.read(Region(top, left, bottom - top, right - left), self.level)
+
+    def _resampled(
+        self, pixels: NDArray[np.uint8], rows: Axis, columns: Axis
+    ) -> NDArray[np.float32]:
         found = resample(pixels, rows, columns)
         return found if self.alignment is None else self.alignment(found)
 

@@ -36,14 +36,17 @@ class TilePeaks:
     card : ModelCard
     distance : float
         Minimum distance, model pixels; at least `NEIGHBOURS`.
+    sight : int
+        Pixels of the map around a core that its peaks depend on.
     halo : int
-        Model pixels around a core that its peaks depend on.
+        Pixels of the image around a core that its peaks depend on.
     align : int
         Model pixels of whose multiples windows begin, see `core.tiling.tiles`.
     """
 
     card: ModelCard
     distance: float
+    sight: int
     halo: int
     align: int = 1
 
@@ -63,11 +66,13 @@ class TilePeaks:
         distance = max(um / card.input.mpp, NEIGHBOURS)
         # A peak is judged by its neighbours within the minimum distance, and refined by the
         # next ones.
-        sight = max(math.ceil(distance) + 1, gaussian_radius(_score_blur(card)))
-        halo = detector.halo + gaussian_radius(card.smoothing_px or 0.0) + sight
-        return cls(card, distance, halo, detector.alignment)
+        near = max(math.ceil(distance) + 1, gaussian_radius(_score_blur(card)))
+        sight = near + gaussian_radius(card.smoothing_px or 0.0)
+        return cls(card, distance, sight, detector.halo + sight, detector.alignment)
 
-    def tiles(self, region: Region, shape: tuple[int, int], size: int) -> Iterator[Tile]:
+    def tiles(
+        self, region: Region, shape: tuple[int, int], size: int | tuple[int, int]
+    ) -> Iterator[Tile]:
         """Tiles of the model grid of that `shape` that cover `region`, see `core.tiling.tiles`."""
         return tiles(region, shape, size=size, halo=self.halo, align=self.align)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_nucbudget.errors import ConfigError, ModelError
 from napari_nucbudget.models.device import choose_device, choose_precision
-from napari_nucbudget.models.runtimes import Forward, plain_runtime, prepare
+from napari_nucbudget.models.runtimes import Banded, Forward, plain_runtime, prepare
 from napari_nucbudget.models.storage import (
     CARD_FILE,
     WEIGHTS_FILE,
@@ -182,17 +182,60 @@ class Detector:
                 pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device, self._own)
                 wait = self._map(pixels).to(self._own).cpu().numpy
 
-        def result() -> NDArray[np.floating[Any]]:
-            values: NDArray[np.floating[Any]] = wait()
-            if not np.isfinite(values).all():
-                raise ModelError(
-                    f"The model {self.card.name!r} gives values that are not numbers in "
-                    f"{str(self._reduced or self._own).removeprefix('torch.')}; choose the "
-                    "precision float32, or another model."
-                )
-            return values
+        return lambda: self._checked(wait())
 
-        return result
+    @property
+    def band_rows(self) -> int | None:
+        """Rows that a band must have for `proximity_in_bands`; None where there is no such way."""
+        return self._forward.rows if isinstance(self._forward, Banded) else None
+
+    def proximity_in_bands(
+        self, bands: Iterable[NDArray[np.floating[Any]]]
+    ) -> Iterator[NDArray[np.floating[Any]]]:
+        """`proximity` of one image whose rows come in bands, from the top: as they are computed.
+
+        Nothing as large as the image is ever in memory, and the map is that of the whole but
+        for the last bit.
+
+        Parameters
+        ----------
+        bands : iterable of (n, w, 3) floats, 0 .. 255
+            With `band_rows` rows or a multiple, the last one with so many or more; of an
+            image with fewer, all.
+
+        Yields
+        ------
+        (n, w) float32 or float64
+            The map's next rows; of one band, none or more, of all together as many as came.
+
+        Raises
+        ------
+        ModelError
+            Where the network gives values that are not numbers.
+        """
+        import torch
+
+        assert isinstance(self._forward, Banded)
+        forward = self._forward.begin()
+        coming = iter(bands)
+        band = next(coming, None)
+        while band is not None:
+            following = next(coming, None)
+            with torch.inference_mode():
+                pixels = torch.from_numpy(np.ascontiguousarray(band)).to(self.device, self._own)
+                found = forward(self._normalised(pixels), last=following is None)
+                values = found[0, 0].to(self._own).numpy()
+            yield self._checked(values)
+            band = following
+
+    def _checked(self, values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        if not np.isfinite(values).all():
+            raise ModelError(
+                f"The model {self.card.name!r} gives values that are not numbers in "
+                f"{str(self._reduced or self._own).removeprefix('torch.')}; choose the "
+                "precision float32, or another model."
+            )
+        return values
 
     @property
     def ahead(self) -> int:
@@ -209,6 +252,10 @@ class Detector:
 
     def _map(self, pixels: torch.Tensor) -> torch.Tensor:
         """(h, w, 3) pixels in 0 .. 255 on the device to the (h, w) map there."""
+        return self._forward(self._normalised(pixels))[0, 0]
+
+    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(h, w, 3) pixels in 0 .. 255 to what the network takes, (1, 3, h, w)."""
         import torch
 
         spec = self.card.input
@@ -218,8 +265,7 @@ class Detector:
         x -= mean
         x /= std
         # (h, w, 3) seen as (1, 3, h, w) is channels-last already
-        x = x.permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
-        return self._forward(x)[0, 0]
+        return x.permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
         """Write card and weights, see `storage.write_model`."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_nucbudget.nets.convolutions import as_weights, copy_folded, initialise
-from napari_nucbudget.nets.in_bands import BandedConv, Delay
+from napari_nucbudget.nets.in_bands import BandedConv, BandForward, Delay
 
 __all__ = ["FcnFast", "FcnFastConfig"]
 
@@ -103,18 +103,24 @@ class FcnFast(nn.Module):
 
         With normalisations, thus in training, it is `forward` itself.
         """
-        height, width = x.shape[-2:]
-        if height * width <= FITTING or self.config.batch_norm:
+        bands, rows = self.bands(), self.band_rows
+        if x.shape[2] * x.shape[3] <= FITTING or bands is None:
             return self.forward(x)
-        down, right = -height % self.alignment, -width % self.alignment
-        if down or right:
-            x = F.pad(x, (0, right, 0, down))
-        bands = _Bands(self)
-        rows = max(BAND, self.alignment * (self.config.depth + 8))  # each layer waits for a row
         *first, end = range(0, max(1, x.shape[2] - rows + 1), rows)
         parts = [bands(x[:, :, y : y + rows], last=False) for y in first]
-        out = torch.cat([*parts, bands(x[:, :, end:], last=True)], 2)
-        return out[:, :, :height, :width]
+        return torch.cat([*parts, bands(x[:, :, end:], last=True)], 2)
+
+    def bands(self) -> BandForward | None:
+        """`forward` of an image that comes in bands of `band_rows` rows or more, from the top.
+
+        None with normalisations, thus in training.
+        """
+        return None if self.config.batch_norm else _Bands(self)
+
+    @property
+    def band_rows(self) -> int:
+        """Rows of a band, of which each layer that looks around keeps one waiting."""
+        return max(BAND, self.alignment * (self.config.depth + 8))
 
     def folded(self) -> FcnFast:
         """The same function without normalisations: each is held by its convolution."""
@@ -142,8 +148,19 @@ class _Bands:
         )
         self.last = BandedConv(network.last)
         self.half, self.quarter = Delay(), Delay()
+        self.rows = 0  # of the image, until now
 
     def __call__(self, x: Tensor, *, last: bool) -> Tensor:
+        width, cell = x.shape[3], self.network.alignment
+        self.rows += x.shape[2]
+        down, right = -self.rows % cell if last else 0, -width % cell
+        if down or right:
+            x = F.pad(x, (0, right, 0, down))
+        found = self.computed(x, last=last)[:, :, :, :width]
+        return found[:, :, : found.shape[2] - down]
+
+    def computed(self, x: Tensor, *, last: bool) -> Tensor:
+        """Whole cells to the map of whole cells."""
         network = self.network
         half = F.relu(self.to_half(x, last=last), inplace=True)
         self.half.put(half)

@@ -7,13 +7,26 @@ arithmetic of a small network. Bands of rows stay small, and their values are th
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_nucbudget.nets.convolutions import as_weights
 
-__all__ = ["BandedConv", "Delay"]
+__all__ = ["BandForward", "BandedConv", "Delay"]
+
+
+class BandForward(Protocol):
+    """A network's forward pass of one image whose rows come in bands, from the top."""
+
+    def __call__(self, x: Tensor, *, last: bool) -> Tensor:
+        """(B, C, h, w), the next rows, to (B, D, n, w), as many of the map's next rows as can be.
+
+        With the `last` band come all that are missing.
+        """
+        ...
 
 
 class BandedConv:

@@ -17,7 +17,18 @@ from napari_nucbudget.registry import Registry
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["RUNTIMES", "Forward", "Runtime", "in_bands", "plain_runtime", "prepare", "why_not"]
+    from napari_nucbudget.nets.in_bands import BandForward
+
+__all__ = [
+    "RUNTIMES",
+    "Banded",
+    "Forward",
+    "Runtime",
+    "in_bands",
+    "plain_runtime",
+    "prepare",
+    "why_not",
+]
 
 Forward = Callable[["torch.Tensor"], "torch.Tensor"]
 
@@ -99,10 +110,35 @@ def plain_runtime(network: torch.nn.Module, device: torch.device, *, reduced: bo
     return "eager" if reduced or why_not("dft", network, device) else "dft"
 
 
+@dataclass(frozen=True)
+class Banded:
+    """A `Forward` that can also be given the rows of one image in bands, from the top.
+
+    Attributes
+    ----------
+    whole : Forward
+    rows : int
+        Rows of a band at least, but for the last; a multiple of the network's alignment.
+    begin : callable
+        Gives a `BandForward` for one image.
+    """
+
+    whole: Forward
+    rows: int
+    begin: Callable[[], BandForward]
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return self.whole(x)
+
+
 def in_bands(network: torch.nn.Module) -> Forward:
     """The network's forward pass, in bands of rows where it has such a way: on a processor."""
-    forward: Forward = getattr(network, "in_bands", network)
-    return forward
+    plain: Any = network
+    if not hasattr(plain, "in_bands"):
+        return plain  # type: ignore[no-any-return]
+    if plain.bands() is None:
+        return plain.in_bands  # type: ignore[no-any-return]
+    return Banded(plain.in_bands, plain.band_rows, plain.bands)
 
 
 def prepare(

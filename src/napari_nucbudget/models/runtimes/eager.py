@@ -17,6 +17,8 @@ __all__ = ["EAGER"]
 def _prepare(network: torch.nn.Module, device: torch.device, dtype: torch.dtype | None) -> Forward:
     """The network's own forward pass, under autocast where a reduced type is given."""
     compute = in_bands(network) if device.type == "cpu" else network
+    if dtype is None and device.type == "cpu":
+        return compute
 
     def forward(x: Tensor) -> Tensor:
         with _all_bits(device) if dtype is None else autocast(device, dtype):
