@@ -16,8 +16,8 @@ from napari_nucbudget.types.image import Region
 
 __all__ = ["WORTH_BANDS", "pieces", "strip_size"]
 
-WORTH_BANDS = 1_500_000
-"""Pixels of a tile up to which it is computed at once: nothing large is in memory then."""
+WORTH_BANDS = 900_000
+"""Pixels of a tile up to which it is computed at once: it is no faster in bands."""
 PIECE = 256
 """Rows of a piece at least: peaks are sought in all of them at once."""
 

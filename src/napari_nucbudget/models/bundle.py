@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CARD_FILE", "WEIGHTS_FILE", "Detector", "build_network", "sha256_of"]
 
+LARGE = 1_500_000
+"""Pixels up to which no layer of a fast network takes more than 24 MB: bands save no memory."""
+
 
 @dataclass(frozen=True, eq=False)
 class Detector:
@@ -175,6 +178,11 @@ class Detector:
         """
         import torch
 
+        rows, height = self.band_rows, len(rgb)
+        if rows is not None and rgb.shape[0] * rgb.shape[1] > LARGE:
+            cuts = list(range(rows, height - rows + 1, rows))
+            values = np.concatenate(list(self.proximity_in_bands(np.split(rgb, cuts))))
+            return lambda: values
         with torch.inference_mode():
             if self._transfers is not None:
                 wait = self._transfers.begin(rgb, self._map)

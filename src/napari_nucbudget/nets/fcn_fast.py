@@ -14,9 +14,7 @@ from napari_nucbudget.nets.in_bands import BandedConv, BandForward, Delay
 __all__ = ["FcnFast", "FcnFastConfig"]
 
 BAND = 128
-"""Rows that `FcnFast.in_bands` computes at once; more where the network is deep."""
-FITTING = 1_500_000
-"""Pixels up to which no layer takes more than 24 MB, so that bands would save nothing."""
+"""Rows that `FcnFast.bands` computes at once; more where the network is deep."""
 
 
 @dataclass(frozen=True)
@@ -98,22 +96,11 @@ class FcnFast(nn.Module):
         weight = layer.weight.view(len(layer.weight), -1, 2, 2)
         return F.conv2d(as_weights(half, layer), weight, layer.bias, stride=2)
 
-    def in_bands(self, x: Tensor) -> Tensor:
-        """`forward`, of a large image in bands of rows: as long a pixel as for a small one.
-
-        With normalisations, thus in training, it is `forward` itself.
-        """
-        bands, rows = self.bands(), self.band_rows
-        if x.shape[2] * x.shape[3] <= FITTING or bands is None:
-            return self.forward(x)
-        *first, end = range(0, max(1, x.shape[2] - rows + 1), rows)
-        parts = [bands(x[:, :, y : y + rows], last=False) for y in first]
-        return torch.cat([*parts, bands(x[:, :, end:], last=True)], 2)
-
     def bands(self) -> BandForward | None:
         """`forward` of an image that comes in bands of `band_rows` rows or more, from the top.
 
-        None with normalisations, thus in training.
+        For a large image it takes as long a pixel as for a small one. None with
+        normalisations, thus in training.
         """
         return None if self.config.batch_norm else _Bands(self)
 

@@ -24,10 +24,10 @@ __all__ = [
     "Banded",
     "Forward",
     "Runtime",
-    "in_bands",
     "plain_runtime",
     "prepare",
     "why_not",
+    "with_bands",
 ]
 
 Forward = Callable[["torch.Tensor"], "torch.Tensor"]
@@ -131,14 +131,11 @@ class Banded:
         return self.whole(x)
 
 
-def in_bands(network: torch.nn.Module) -> Forward:
-    """The network's forward pass, in bands of rows where it has such a way: on a processor."""
-    plain: Any = network
-    if not hasattr(plain, "in_bands"):
-        return plain  # type: ignore[no-any-return]
-    if plain.bands() is None:
-        return plain.in_bands  # type: ignore[no-any-return]
-    return Banded(plain.in_bands, plain.band_rows, plain.bands)
+def with_bands(network: Any) -> Forward:
+    """The network's forward pass, and its way in bands where it has one: on a processor."""
+    if not hasattr(network, "bands") or network.bands() is None:
+        return network  # type: ignore[no-any-return]
+    return Banded(network, network.band_rows, network.bands)
 
 
 def prepare(

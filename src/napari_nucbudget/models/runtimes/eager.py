@@ -9,20 +9,19 @@ import torch
 from torch import Tensor
 
 from napari_nucbudget.models.device import autocast
-from napari_nucbudget.models.runtimes import Forward, Runtime, in_bands
+from napari_nucbudget.models.runtimes import Forward, Runtime, with_bands
 
 __all__ = ["EAGER"]
 
 
 def _prepare(network: torch.nn.Module, device: torch.device, dtype: torch.dtype | None) -> Forward:
     """The network's own forward pass, under autocast where a reduced type is given."""
-    compute = in_bands(network) if device.type == "cpu" else network
     if dtype is None and device.type == "cpu":
-        return compute
+        return with_bands(network)
 
     def forward(x: Tensor) -> Tensor:
         with _all_bits(device) if dtype is None else autocast(device, dtype):
-            out: Tensor = compute(x)
+            out: Tensor = network(x)
         return out
 
     return forward
