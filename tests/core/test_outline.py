@@ -67,8 +67,8 @@ SLIDE = (1000, 1000)
     ("parts", "area"),
     [
         ((Outline(square(100, 100, 50)),), 2500),
-        ((Outline(square(900, 100, 5000)),), 100 * 900),  # reaches past two edges
-        ((Outline(square(-4000, -4000, 4100)),), 100 * 100),
+        ((Outline(square(900, 100, 5000)),), 99.5 * 899.5),  # reaches past two edges
+        ((Outline(square(-4000, -4000, 4100)),), 100.5 * 100.5),
         ((Outline(square(100, 100, 50)), Outline(square(100, 100, 50))), 2500),
         ((Outline(square(100, 100, 100)), Outline(square(150, 150, 100))), 17500),
         ((Outline(square(100, 100, 100), (square(150, 150, 100),)),), 7500),  # a hole that leaves
@@ -81,7 +81,7 @@ SLIDE = (1000, 1000)
 )
 def test_the_area_on_a_slide_is_that_of_what_is_there(parts, area) -> None:
     # corners lie at pixel centres, the slide's edge half a pixel beyond the last ones
-    assert Outlines(parts).area_where(everywhere, SLIDE) == pytest.approx(area, rel=0.02)
+    assert Outlines(parts).area_where(everywhere, SLIDE) == pytest.approx(area, rel=1e-9)
 
 
 def test_the_area_where_something_holds_is_right_for_small_parts_far_apart() -> None:
@@ -99,6 +99,59 @@ def test_a_part_beside_the_slide_has_no_area_on_it() -> None:
 def test_a_part_too_thin_for_samples_has_its_area() -> None:
     corners = np.array([[0, 0], [900, 900], [900, 900.5], [0, 0.5]], float)
     thin = Outlines((Outline(corners),))
-    assert thin.area_where(everywhere, SLIDE) == pytest.approx(450, rel=0.05)
+    assert thin.area_where(everywhere, SLIDE) == pytest.approx(450, rel=1e-6)
     sliver = Outline(np.array([[0.2, 0], [900.2, 900], [900.2, 900.01], [0.2, 0.01]], float))
-    assert Outlines((sliver,)).area_where(everywhere, SLIDE) == pytest.approx(9, rel=0.01)
+    assert Outlines((sliver,)).area_where(everywhere, SLIDE) == pytest.approx(9, rel=1e-6)
+
+
+@pytest.mark.parametrize("width", [6, 20, 50, 100])
+@pytest.mark.parametrize("side", [1948, 10_000])
+def test_a_frame_has_its_area_and_that_of_its_left_half(side: int, width: int) -> None:
+    frame = Outlines(
+        (Outline(square(10, 10, side), (square(10 + width, 10 + width, side - 2 * width),)),)
+    )
+    area = side**2 - (side - 2 * width) ** 2
+    slide = (side + 20, side + 20)
+    assert frame.area_where(everywhere, slide) == pytest.approx(area, rel=1e-9)
+
+    def left(yx: np.ndarray) -> np.ndarray:
+        return yx[:, 1] < 10 + side / 2
+
+    assert frame.area_where(left, slide) == pytest.approx(area / 2, rel=0.005)
+
+
+@pytest.mark.parametrize("width", [3, 60, 500])
+def test_a_band_that_leaves_the_slide_has_the_area_that_stays(width: int) -> None:
+    ends = np.array([[-300, -300], [41_000, 41_000]], float)
+    band = Outlines((Outline(np.concatenate([ends, ends[::-1] + np.array([0, width])])),))
+    whole = 40_000 * width - width**2 / 2  # of a slide whose corner the band passes
+    assert band.area_where(everywhere, (40_000, 40_000)) == pytest.approx(whole, rel=1e-6)
+
+
+def test_any_outlines_have_the_area_that_many_points_say() -> None:
+    rng = np.random.default_rng(4)
+    shape = (400, 600)
+    grid = np.stack(np.meshgrid(np.arange(400), np.arange(600), indexing="ij"), -1)
+    for _ in range(20):
+        parts = tuple(
+            Outline(blob(rng, 40, 90), (blob(rng, 10, 40), blob(rng, 10, 40)))
+            for _ in range(rng.integers(1, 5))
+        )
+        region = Outlines(parts)
+        inside = region.contains(grid.reshape(-1, 2).astype(float)).reshape(shape)
+        found = region.area_where(everywhere, shape)
+        assert found == pytest.approx(inside.sum(), rel=0.02, abs=60)
+
+        def checks(yx: np.ndarray) -> np.ndarray:
+            return (yx // 25).astype(int).sum(axis=1) % 3 == 0
+
+        wanted = inside & ((grid // 25).sum(axis=-1) % 3 == 0)
+        assert region.area_where(checks, shape) == pytest.approx(wanted.sum(), rel=0.05, abs=150)
+
+
+def blob(rng: np.random.Generator, least: float, most: float) -> np.ndarray:
+    """A star-shaped ring somewhere on a slide of 400 x 600 pixels, or across its edge."""
+    angle = np.sort(rng.uniform(0, 2 * np.pi, 30))
+    radius = rng.uniform(least, most, 30)
+    centre = rng.uniform((0, 0), (400, 600))
+    return centre + radius[:, None] * np.stack([np.sin(angle), np.cos(angle)], 1)
