@@ -194,3 +194,21 @@ def test_what_it_cannot_hold_is_said(name: str) -> None:
     points = PointsFile(nuclei, 0.5, "a.png", (9, 9), (Region(0, 0, 9, 9),))
     said = FORMATS[name].loses(points)
     assert len(said) == 9 - len(FORMATS[name].keeps - {"shape", "classes"})
+
+
+@pytest.mark.parametrize("name", [n for n in BOTH if {"prob", "classes"} <= FORMATS[n].keeps])
+def test_probabilities_follow_their_classes_where_those_are_given_in_another_order(
+    name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a{FORMATS[name].suffixes[0]}"
+    prob = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]], np.float32)
+    nuclei = Nuclei.from_points([[1, 2], [3, 4]], label=[0, 2], origin="m", prob=prob)
+    write_points(path, PointsFile(nuclei, 0.5, "a.png", (60, 80)), format=name)
+    order = (2, 1, 0)
+    other = ClassScheme(tuple(nuclei.classes.classes[i] for i in order))
+    (back,) = read_points(path, format=name, classes=other)
+    assert [back.nuclei.classes.names[i] for i in back.nuclei.label] == [
+        nuclei.classes.names[i] for i in nuclei.label
+    ]
+    assert back.nuclei.prob is not None
+    np.testing.assert_array_equal(back.nuclei.prob, prob[:, order])

@@ -97,3 +97,22 @@ def test_an_axis_never_asks_for_pixels_outside_the_image() -> None:
 @pytest.mark.parametrize(("length", "step", "expected"), [(10, 1, 10), (1, 7.0, 1), (100, 2.2, 45)])
 def test_the_grid_has_at_least_one_pixel(length: int, step: float, expected: int) -> None:
     assert grid_length(length, step) == expected
+
+
+@pytest.mark.parametrize("steps", [(1.0, 1.0), (1.0, 1.5), (2.2, 1.0)])
+def test_beyond_the_border_the_last_pixel_is_repeated(steps: tuple[float, float]) -> None:
+    """A level whose writer cut off half a pixel is that much shorter than the grid."""
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    counts = [grid_length(n, step) for n, step in zip(pixels.shape[:2], steps, strict=True)]
+    beyond = [
+        Axis(step, n, 0, count + 1)
+        for step, n, count in zip(steps, pixels.shape[:2], counts, strict=True)
+    ]
+    padded = np.pad(pixels, ((0, 20), (0, 20), (0, 0)), mode="edge")
+    longer = [
+        Axis(step, n + 20, 0, count + 1)
+        for step, n, count in zip(steps, pixels.shape[:2], counts, strict=True)
+    ]
+    np.testing.assert_array_equal(window_of(pixels, *beyond), window_of(padded, *longer))
+    inner = [Axis(axis.step, axis.length, 5, axis.stop) for axis in beyond]
+    np.testing.assert_array_equal(window_of(pixels, *inner), window_of(pixels, *beyond)[5:, 5:])

@@ -24,6 +24,18 @@ def test_the_nearer_of_two_nuclei_wins():
     np.testing.assert_allclose(place, (20, 32), atol=0.1)
 
 
+def test_a_click_on_the_lower_of_two_nuclei_stays_there():
+    rows, columns = np.indices((60, 80))
+    heights = [
+        top * np.exp(-((rows - 30) ** 2 + (columns - x) ** 2) / 6)
+        for top, x in ((0.5, 30), (1, 36))
+    ]
+    score_map = ScoreMap(np.max(heights, axis=0).astype(np.float32), origin=(0, 0), step=1.0)
+    for radius in (3, 5, 8, 12):
+        (place,) = snapped(score_map, [(30, 30)], radius=radius)
+        np.testing.assert_allclose(place, (30, 30), atol=0.2)
+
+
 def test_a_click_far_from_any_nucleus_or_outside_the_map_stays():
     score_map = ScoreMap(bumps((20, 20)), origin=(0, 0), step=1.0)
     clicks = np.array([(45.0, 60.0), (500.0, 500.0), (-40.0, 3.0), (20.0, 35.0)])

@@ -18,10 +18,11 @@ from napari_nucbudget.errors import (
     PixelSizeError,
     RegionError,
 )
-from napari_nucbudget.infer.detect import detect
+from napari_nucbudget.infer.detect import detect, iter_detect
 from napari_nucbudget.models.bundle import Detector
-from napari_nucbudget.types.image import Region
+from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.types.progress import result_of
 
 MPP = 0.55
 
@@ -136,3 +137,38 @@ def test_an_empty_slide_has_no_nuclei_and_that_is_no_error(
 ) -> None:
     blank = np.full((300, 280, 3), grey, np.uint8)
     assert len(detect(blank, real_detector, mpp=0.5)) == 0
+
+
+def test_a_pyramid_whose_level_lost_half_a_pixel_is_read_to_its_end(
+    tiny_detector: Detector, speckles: NDArray[np.uint8]
+) -> None:
+    rgb = np.tile(speckles, (3, 3, 1))[:403, :407]
+    half = rgb[:402, :406].reshape(201, 2, 203, 2, 3).mean(axis=(1, 3)).astype(np.uint8)
+    source = ArraySource([rgb, half], mpp=MPP / 2)
+    whole = detect(source, tiny_detector, threshold=0.1)
+    for tile in (64, 100):
+        assert places(detect(source, tiny_detector, threshold=0.1, tile=tile)) == places(whole)
+    steps = iter_detect(source, tiny_detector, threshold=0.1, keep_map=True)
+    kept = result_of(steps).score_map
+    assert kept is not None
+    assert kept.values.shape == (202, 204)
+
+
+@pytest.mark.parametrize("nonsense", [float("nan"), float("inf"), -1.0])
+def test_a_distance_or_floor_without_sense_is_refused(
+    tiny_detector: Detector, speckles: NDArray[np.uint8], nonsense: float
+) -> None:
+    with pytest.raises(ConfigError, match="minimum distance"):
+        detect(speckles, tiny_detector, mpp=MPP, min_distance_um=nonsense)
+    if nonsense != float("inf"):
+        with pytest.raises(ConfigError, match="lowest score"):
+            detect(speckles, tiny_detector, mpp=MPP, floor=nonsense)
+
+
+def test_nested_lists_are_pixels_too(tiny_detector: Detector, speckles: NDArray[np.uint8]) -> None:
+    part = speckles[:40, :50]
+    as_lists: Any = part.tolist()
+    found = detect(np.asarray(as_lists, np.uint8), tiny_detector, mpp=MPP, threshold=0.0)
+    assert places(found) == places(detect(part, tiny_detector, mpp=MPP, threshold=0.0))
+    with pytest.raises(ImageError):  # integers of lists have no 8 bits to go by
+        detect(as_lists, tiny_detector, mpp=MPP)

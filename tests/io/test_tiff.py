@@ -137,6 +137,8 @@ def test_a_pyramidal_ome_tiff_has_its_levels_and_pixel_size(
         pytest.param({"resolution": (300, 300), "resolutionunit": 2}, None, id="300 dpi"),
         pytest.param({"resolution": (2, 2), "resolutionunit": 1}, None, id="no unit"),
         pytest.param({"description": "Aperio |AppMag = 20|MPP = 0.4990"}, 0.499, id="Aperio"),
+        pytest.param({"description": "Aperio |MPP = 4.990e-01|Left = 3"}, 0.499, id="exponent"),
+        pytest.param({"description": "Aperio |MPP = 0,4990|Left = 3"}, 0.499, id="comma"),
         pytest.param({"description": "MPP = unknown"}, None, id="Aperio without a number"),
         pytest.param(
             {"imagej": True, "resolution": (2, 2), "metadata": {"unit": "um"}}, 0.5, id="ImageJ um"

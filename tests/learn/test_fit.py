@@ -210,3 +210,30 @@ def test_settings_stand_beside_the_weights(train_set, validation_set, quick, tmp
 def test_a_wrong_setting_is_named(values, message):
     with pytest.raises(ConfigError, match=message):
         TrainConfig.from_dict(values)
+
+
+def test_a_run_that_had_ended_by_patience_is_not_trained_on(
+    train_set, validation_set, quick, tmp_path, monkeypatch
+):
+    from napari_nucbudget.learn.methods.detection import DetectionMethod
+
+    scores = iter([0.5, 0.4, 0.3, 0.9])
+    monkeypatch.setattr(
+        DetectionMethod, "validate", lambda self, network: (next(scores), {"threshold": 0.3})
+    )
+    config = replace(quick, steps=8, patience=2)
+    collect(fit(train_set, validation_set, config, out=tmp_path / "m"))
+    weights = (tmp_path / "m" / "weights.safetensors").read_bytes()
+    reports, again = collect(
+        fit(train_set, validation_set, config, out=tmp_path / "m", resume=True)
+    )
+    assert reports == []
+    assert again.stopped == "patience"
+    assert len(again.reports) == 3
+    assert (tmp_path / "m" / "weights.safetensors").read_bytes() == weights
+
+
+def test_a_run_goes_on_with_its_own_images_alone(train_set, validation_set, quick, tmp_path):
+    next(fit(train_set, validation_set, quick, out=tmp_path / "m", device="cpu"))
+    with pytest.raises(TrainingError, match="other training and validation images"):
+        next(fit(validation_set, train_set, quick, out=tmp_path / "m", resume=True))

@@ -209,3 +209,37 @@ def test_counts_name_the_classes_and_unlabelled_last() -> None:
         "unlabelled": 1,
     }
     assert nuclei.classes == DEFAULT_CLASSES
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"id": [1, 1]}, "same id"),
+        ({"id": [1.5, 2.0]}, "Ids must be whole"),
+        ({"id": [2**70, 1]}, "Ids must be whole"),
+        ({"label": [0.9, 1.0]}, "Labels must be whole"),
+        ({"label": ["epithelial", "epithelial"]}, "Labels must be whole"),
+        ({"label": [65536, 0]}, "Labels must lie"),
+        ({"label": [40000, 0]}, "Labels must lie"),
+        ({"prob": [[7, 0, 0], [0, 0, 1]]}, "probability"),
+        ({"prob": [[-1, 0, 0], [0, 0, 1]]}, "probability"),
+    ],
+)
+def test_ids_labels_and_probabilities_without_sense_are_refused(
+    columns: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(PointsError, match=words):
+        Nuclei.from_points([[0, 0], [1, 1]], **columns)
+
+
+def test_what_a_table_was_made_of_may_change_afterwards() -> None:
+    yx, ids = np.zeros((2, 2), np.float32), np.array([3, 4], np.int64)
+    prob = np.full((2, 3), 0.25, np.float32)
+    nuclei = Nuclei.from_points(yx, id=ids, prob=prob)
+    yx += 1
+    ids += 1
+    prob += 0.5
+    assert nuclei.yx.max() == 0
+    assert nuclei.id.tolist() == [3, 4]
+    assert nuclei.prob is not None
+    assert nuclei.prob.max() == 0.25

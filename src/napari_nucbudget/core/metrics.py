@@ -29,7 +29,7 @@ def _counts_at(images: Sequence[ImageDetections], threshold: float, radius: floa
     """(images, 3): matched, proposed, true."""
     counts = np.zeros((len(images), 3), dtype=np.int64)
     for row, image in zip(counts, images, strict=True):
-        kept = image.predicted_um[image.score >= threshold]
+        kept = image.predicted_um[image.score.astype(np.float32) >= np.float32(threshold)]
         row[:] = len(match(kept, image.truth_um, radius=radius)[0]), len(kept), len(image.truth_um)
     return counts
 

@@ -35,7 +35,8 @@ def cut_patches(pixels: NDArray[Any], yx: NDArray[np.floating[Any]], size: int) 
         raise ValueError(f"A patch needs a middle pixel: its side must be odd, got {size}.")
     reach = size // 2
     height, width = pixels.shape[:2]
-    rows, columns = np.floor(np.asarray(yx, dtype=np.float64) + 0.5).astype(np.intp).T
+    places = np.asarray(yx, dtype=np.float64).reshape(-1, 2)
+    rows, columns = np.floor(places + 0.5).astype(np.intp).T
     if len(rows) and (
         min(rows.min(), columns.min()) < 0 or rows.max() >= height or columns.max() >= width
     ):

@@ -193,4 +193,5 @@ def _at(values: NDArray[Any], places: _Places) -> NDArray[np.float64]:
 
 def _as_floats(values: NDArray[Any]) -> NDArray[Any]:
     wide = np.issubdtype(values.dtype, np.floating) and values.dtype.itemsize >= 4
-    return values if wide else values.astype(np.float32)
+    kind = values.dtype.newbyteorder("=") if wide else np.dtype(np.float32)
+    return values.astype(kind, copy=False)

@@ -84,7 +84,10 @@ def resample(pixels: NDArray[np.uint8], rows: Axis, columns: Axis) -> NDArray[np
     in the cache from the first axis to the second.
     """
     if rows.step == 1 and columns.step == 1:
-        return pixels.astype(np.float32)
+        places = [axis.weights()[0][:, 0] for axis in (rows, columns)]
+        if all(len(at) == n for at, n in zip(places, pixels.shape[:2], strict=True)):
+            return pixels.astype(np.float32)  # nothing beyond the border
+        return pixels[np.ix_(*places)].astype(np.float32)
     down, across = _matrix(rows, pixels.shape[0]), _matrix(columns, pixels.shape[1])
     height, width = down.shape[0], across.shape[0]
     out = np.empty((height, width, 3), dtype=np.float32)
@@ -108,12 +111,6 @@ def resample(pixels: NDArray[np.uint8], rows: Axis, columns: Axis) -> NDArray[np
 
 def _matrix(axis: Axis, length: int) -> csr_array:
     """(outputs, inputs) weights; what counts nothing is left out."""
-    if axis.step == 1:
-        index = np.arange(axis.start, axis.stop) - axis.window()[0]
-        return csr_array(
-            (np.ones(len(index), np.float32), index, np.arange(len(index) + 1)),
-            shape=(len(index), length),
-        )
     index, weight = axis.weights()
     counts = weight > 0
     starts = np.concatenate([[0], np.cumsum(counts.sum(axis=1))])

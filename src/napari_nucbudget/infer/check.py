@@ -185,6 +185,8 @@ def check_models(
     total = sum(field.area for image in images for field in image.fields)
     checked, done = [], 0
     for image in images:
+        if not image.fields:  # nothing of it counts, as in `evaluate_detector`
+            continue
         peaks = []
         for number, field in enumerate(image.fields):
             steps = iter_detect(

@@ -134,6 +134,8 @@ def iter_detect(
     window = grid.region(wanted)
     rule = TilePeaks.of(detector, min_distance_um)
     threshold = check_threshold(threshold, card)
+    if not floor >= 0:
+        raise ConfigError(f"The lowest score to keep must be at least 0, got {floor!r}.")
     floor = max(threshold, floor)
     kept = None
     if keep_map:

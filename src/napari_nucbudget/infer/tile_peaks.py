@@ -57,11 +57,11 @@ class TilePeaks:
         Raises
         ------
         ConfigError
-            Where the minimum distance is not above 0.
+            Where the minimum distance is not above 0, or no number.
         """
         card = detector.card
         um = card.min_distance_um if min_distance_um is None else min_distance_um
-        if um is None or um <= 0:
+        if um is None or not 0 < um < math.inf:
             raise ConfigError(f"The minimum distance must be above 0 µm, got {um!r}.")
         distance = max(um / card.input.mpp, NEIGHBOURS)
         # A peak is judged by its neighbours within the minimum distance, and refined by the

@@ -37,6 +37,7 @@ YCBCR = 6
 PLAIN_CODECS = (UNCOMPRESSED, 5, 8, 32773, 32946, 50000)
 """Compressions that hand YCbCr values through; JPEG and its kin convert them to RGB."""
 _QUOTED = r'(?:&quot;|")([\d.e-]+)(?:&quot;|")'
+APERIO_MPP = r"\bMPP\s*=\s*(\d*[.,]?\d+(?:[eE][-+]?\d+)?)"
 PHILIPS_SPACING = rf"DICOM_PIXEL_SPACING[^>]*>{_QUOTED}\s*{_QUOTED}"
 """Millimetres per row and per column in a Philips description; the first is the slide's."""
 TO_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
@@ -52,6 +53,11 @@ def check_layout(path: Path, series: Any) -> None:
         raise ImageError(
             f"{path} holds {math.prod(planes)} images (axes {axes}, {series.shape}): nuclei are "
             "detected in one colour image at a time. Save the wanted one alone, as RGB."
+        )
+    if len(axes) > 3 and "S" in axes:
+        raise ImageError(
+            f"{path} holds its colours under further axes ({axes}, {series.shape}): save it as a "
+            "plain RGB image of height x width x 3."
         )
     if len(axes) != 3:
         raise ImageError(
@@ -191,8 +197,9 @@ def tiff_pixel_size(tif: Any, page: Any = None) -> float | None:
     if tif.ome_metadata:
         pair = _ome_pixel_size(tif.ome_metadata, (page.imagelength, page.imagewidth))
     text = page.description or ""
-    if pair is None and (found := re.search(r"\bMPP\s*=\s*(\d*\.?\d+)", text)):
-        pair = (float(found[1]), float(found[1]))
+    if pair is None and (found := re.search(APERIO_MPP, text)):
+        stated = float(found[1].replace(",", "."))
+        pair = (stated, stated)
     if pair is None and (found := re.search(PHILIPS_SPACING, text)):
         pair = (float(found[1]) * 1e3, float(found[2]) * 1e3)
     if pair is None:
@@ -230,7 +237,9 @@ def _ome_pixel_size(xml: str, shape: tuple[int, int]) -> tuple[float, float] | N
     sizes = []
     for axis in "YX":
         value = pixels[0].get(f"PhysicalSize{axis}") or pixels[0].get("PhysicalSizeX") or ""
-        unit = in_um(pixels[0].get(f"PhysicalSize{axis}Unit", "µm"))
+        # A size that is missing is the other one, unit and all.
+        own = axis if pixels[0].get(f"PhysicalSize{axis}") else "X"
+        unit = in_um(pixels[0].get(f"PhysicalSize{own}Unit", "µm"))
         try:
             sizes.append(float(value) * (unit or 0))
         except ValueError:

@@ -59,10 +59,11 @@ def _on_grid(image: AnnotatedImage, mpp: float, alpha: float, d_max: float) -> D
 
 
 class Sampler:
-    """Draws crops at random places of the fields, each pixel of a field about as often.
+    """Draws crops at random places inside the fields, each field as often as it is large.
 
-    A crop that reaches beyond its image is filled by mirroring, and those
-    pixels, like all outside the fields, do not count in the loss.
+    No crop reaches beyond a field that is larger than it, so that pixels at a field's edge come
+    less often than those in its middle. One that reaches beyond its image is filled by
+    mirroring, and those pixels, like all outside the fields, do not count in the loss.
     """
 
     def __init__(self, images: list[DetectionImage], crop: int) -> None:

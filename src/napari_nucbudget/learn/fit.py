@@ -100,10 +100,12 @@ def fit(
     average = copy.deepcopy(network).eval()
     optimiser = _optimiser(method.parameter_groups(network), settings)
     reports: list[EpochReport] = []
+    images = {"training": content_hash(list(train)), "validation": content_hash(list(validation))}
     first, best_epoch, best_score = 0, -1, -math.inf
     if resume:
         facts = load_state(out, network=network, average=average, optimiser=optimiser)
         _refuse_other_config(facts["config"], config)
+        _refuse_other_images(facts.get("images"), images)
         write_atomically(out / CONFIG_FILE, settings_text.encode())
         reports = [EpochReport(**r) for r in facts["reports"]]
         first = facts["step"]
@@ -114,6 +116,8 @@ def fit(
     sums: dict[str, float] = {}
     counted = 0
     stopped = "steps"
+    if reports and reports[-1].epoch - best_epoch >= settings.patience:
+        stopped, first = "patience", settings.steps  # it had ended
     for step in range(first, settings.steps):
         for group in optimiser.param_groups:
             group["lr"] = _rate(step, settings) * group.get("scale", 1.0)
@@ -176,6 +180,7 @@ def fit(
             optimiser=optimiser,
             facts={
                 "config": config.to_dict(),
+                "images": images,
                 "reports": [asdict(r) for r in reports],
                 "step": step + 1,
                 "best_epoch": best_epoch,
@@ -244,6 +249,16 @@ def _refuse_other_config(saved: dict[str, Any], config: TrainConfig) -> None:
         raise TrainingError(
             f"The run to resume had other settings: {', '.join(differ)}. "
             "Resume with its own config.json, or start a new run."
+        )
+
+
+def _refuse_other_images(saved: dict[str, str] | None, now: dict[str, str]) -> None:
+    """`saved` is None in the state of a run of an earlier version."""
+    differ = [split for split in now if saved is not None and saved.get(split) != now[split]]
+    if differ:
+        raise TrainingError(
+            f"The run to resume had other {' and '.join(differ)} images or labels. "
+            "Resume with those, or start a new run in another folder."
         )
 
 

@@ -194,6 +194,8 @@ class ArraySource:
         channel_first: bool | None = None,
     ) -> None:
         arrays = list(levels) if isinstance(levels, (list, tuple)) else [levels]
+        if not all(hasattr(each, "shape") for each in arrays):
+            arrays = [np.asarray(levels)]  # nested lists of numbers
         first = arrays[0]
         shape = tuple(int(n) for n in first.shape)
         if len(shape) != 3:

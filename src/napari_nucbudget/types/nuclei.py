@@ -90,8 +90,17 @@ class Nuclei:
         prob: ArrayLike | None = None,
         classes: ClassScheme = DEFAULT_CLASSES,
     ) -> Nuclei:
-        """Table from (N, 2) coordinates (y, x); scalars are spread over all rows."""
-        points = np.asarray(yx, dtype=np.float32)
+        """Table from (N, 2) coordinates (y, x); scalars are spread over all rows.
+
+        What is given is copied, and may be changed afterwards.
+
+        Raises
+        ------
+        PointsError
+            Where columns differ in length, ids are no whole numbers or not unique, labels are
+            no whole numbers of a class, or scores or probabilities lie outside 0 .. 1.
+        """
+        points = np.array(yx, dtype=np.float32)
         if points.size == 0:
             points = points.reshape(0, 2)
         if points.ndim != 2 or points.shape[1] != 2:
@@ -103,13 +112,24 @@ class Nuclei:
                 raise PointsError(f"{n} nuclei, but {length} values of {column!r}.")
         origins = np.empty(n, dtype=object)
         origins[:] = origin
+        label = _whole_numbers(label, "Labels")
+        if n and (label.max() >= len(classes) or label.min() < -1):
+            raise PointsError(
+                f"Labels must lie in -1 .. {len(classes) - 1}, got {label.min()} .. {label.max()}."
+            )
+        ids = np.arange(n, dtype=np.int64) if id is None else _whole_numbers(id, "Ids")
+        if len(np.unique(ids)) != len(ids):
+            raise PointsError("Two nuclei have the same id; ids must differ.")
+        probs = None if prob is None else np.array(prob, dtype=np.float32)
+        if probs is not None and ((probs < -ROUNDING) | (probs > 1 + ROUNDING)).any():
+            raise PointsError("A probability lies outside 0 .. 1.")
         return cls(
             yx=points,
             score=np.broadcast_to(np.asarray(score, dtype=np.float32), n).copy(),
             label=np.broadcast_to(np.asarray(label, dtype=np.int16), n).copy(),
             origin=origins,
-            id=np.arange(n, dtype=np.int64) if id is None else np.asarray(id, dtype=np.int64),
-            prob=None if prob is None else np.asarray(prob, dtype=np.float32),
+            id=ids,
+            prob=probs,
             classes=classes,
         )
 
@@ -244,3 +264,22 @@ def _whole(column: pd.Series[Any]) -> NDArray[np.int64]:
     if values.dtype.kind == "u" and len(values) and values.max() > np.iinfo(np.int64).max:
         raise PointsError("An id has more than 63 bits; ids may also be left out.")
     return values.astype(np.int64)
+
+
+def _whole_numbers(values: ArrayLike, what: str) -> NDArray[np.int64]:
+    """A copy as int64; floats and objects where they hold nothing else.
+
+    Raises
+    ------
+    PointsError
+        Where they do not.
+    """
+    given = np.asarray(values)
+    try:
+        whole = given.astype(np.int64)
+        same = not given.size or bool(np.all(whole == given))
+    except (TypeError, ValueError, OverflowError):
+        same = False
+    if not same or given.dtype.kind in "Mm":
+        raise PointsError(f"{what} must be whole numbers of at most 64 bits.")
+    return whole

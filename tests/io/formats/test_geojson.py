@@ -280,3 +280,28 @@ def test_an_object_without_a_place_is_left_out_and_that_is_said(read):
     found = read([point, {"type": "Feature", "geometry": None, "properties": {}}])
     assert len(found.nuclei) == 1
     assert "1 objects without a place" in found.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("rings", "words"),
+    [
+        ([[[0, 0], [100, 0], [0, 100], [0, 0]]], "no.*rectangle"),
+        ([[[50, 0], [100, 50], [50, 100], [0, 50], [50, 0]]], "no.*rectangle"),
+        ([[[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]], RING], "no.*rectangle"),
+        ([[[0, 0], [0.4, 0], [0.4, 9], [0, 9], [0, 0]]], "smaller than a pixel"),
+    ],
+)
+def test_a_field_that_is_no_rectangle_of_pixels_is_refused(read, rings, words):
+    with pytest.raises(PointsError, match=words):
+        read(collection(feature({"type": "Polygon", "coordinates": rings}, {"name": "field"})))
+
+
+def test_a_number_cut_by_the_end_of_a_piece_is_read_whole(tmp_path, monkeypatch):
+    from napari_nucbudget.io.formats.json_stream import json_members
+
+    body = "[1.25, -3e-2, 4E+1, 5e2, 60, true, null]"
+    (tmp_path / "a.json").write_text(body)
+    for size in range(1, 12):
+        monkeypatch.setattr("napari_nucbudget.io.formats.json_stream.CHUNK", size)
+        found = [value for _, value in json_members(tmp_path / "a.json", "a")]
+        assert found == json.loads(body)

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nucbudget.errors import PointsError
 from napari_nucbudget.io.formats.colors import hex_of, spare_color
 from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme, NucleusClass
 
-__all__ = ["ClassBook"]
+__all__ = ["ClassBook", "by_name"]
 
 
 class ClassBook:
@@ -68,3 +69,27 @@ class ClassBook:
         lookup = np.full(len(self._classes) + 1, -1, dtype=np.int16)  # the last is for -1
         lookup[list(self._met)] = np.arange(len(self._met))
         return ClassScheme(tuple(self._classes[i] for i in self._met)), lookup[given]
+
+
+def by_name(
+    values: list[list[float | None]], wrote: tuple[str, ...], classes: ClassScheme
+) -> NDArray[np.float32]:
+    """(N, C) probabilities of `classes` from a file that lists them in the order of `wrote`.
+
+    NaN for a class that the file does not have.
+
+    Raises
+    ------
+    PointsError
+        Where a nucleus has more or fewer than the file has classes.
+    """
+    if any(len(row) != len(wrote) for row in values):
+        raise PointsError(
+            f"a nucleus has not one probability for each of the file's classes, {', '.join(wrote)}."
+        )
+    given = np.array(values, dtype=np.float32).reshape(len(values), len(wrote))
+    prob = np.full((len(values), len(classes)), np.nan, dtype=np.float32)
+    for column, name in enumerate(wrote):
+        if name in classes.names:
+            prob[:, classes.names.index(name)] = given[:, column]
+    return prob

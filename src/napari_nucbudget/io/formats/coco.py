@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_nucbudget.errors import ConfigError, PointsError
 from napari_nucbudget.io.files import write_atomically
-from napari_nucbudget.io.formats.class_book import ClassBook
+from napari_nucbudget.io.formats.class_book import ClassBook, by_name
 from napari_nucbudget.io.formats.coordinates import from_file, shortest, to_file
 from napari_nucbudget.io.formats.facts import VERSION, check_version, facts_of, read_facts
 from napari_nucbudget.io.formats.format import EVERYTHING, Format
@@ -166,6 +166,8 @@ def _points(path: Path, body: dict[str, Any], given: ClassScheme | None) -> list
             )
         rows.append(annotation)
     labels = {i: [_label(category, row, book) for row in rows] for i, rows in by_image.items()}
+    known = facts.classes.names if facts.classes else tuple(category.values())
+    wrote = tuple(name for name in known if name != UNLABELLED)  # whose probabilities it has
     found = []
     for image in body["images"]:
         rows = by_image[image["id"]]
@@ -177,7 +179,7 @@ def _points(path: Path, body: dict[str, Any], given: ClassScheme | None) -> list
             remarks = (f"{sum(boxed):,} boxes were taken as their middles.",)
         found.append(
             PointsFile(
-                _nuclei(rows, label, scheme),
+                _nuclei(rows, label, scheme, wrote),
                 facts.mpp,
                 str(image.get("file_name", "")),
                 (int(size[0]), int(size[1])) if None not in size else None,
@@ -193,14 +195,16 @@ def _label(category: dict[Any, str], row: dict[str, Any], book: ClassBook) -> in
     return -1 if name == UNLABELLED else book.label(name)
 
 
-def _nuclei(rows: list[dict[str, Any]], label: Any, classes: ClassScheme) -> Nuclei:
+def _nuclei(
+    rows: list[dict[str, Any]], label: Any, classes: ClassScheme, wrote: tuple[str, ...]
+) -> Nuclei:
     ids = [row.get("nucleus_id", row.get("id", i)) for i, row in enumerate(rows)]
     if len(set(ids)) != len(ids):
         raise PointsError("two nuclei have the same id; ids must differ.")
     prob = None
     if rows and all("prob" in row for row in rows):
-        empty = [None] * len(classes)
-        prob = np.array([row["prob"] or empty for row in rows], dtype=np.float32)
+        empty: list[float | None] = [None] * len(wrote)
+        prob = by_name([row["prob"] or empty for row in rows], wrote, classes)
     return Nuclei.from_points(
         np.concatenate([np.zeros((0, 2), np.float32), *(_centre(row) for row in rows)]),
         score=[float(row.get("score", 1.0)) for row in rows],

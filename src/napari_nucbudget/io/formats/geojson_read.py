@@ -167,21 +167,23 @@ class _Table:
         if len(ours.get("id", [])) != n:
             ours = {}
         origin = ours.get("origin", HUMAN)
-        names = self.book.names
+        names = self.facts.classes.names if self.facts.classes else self.book.names
+        prob = ours.get("prob", [[]] * n)
+        if "prob" in ours and any(len(values) != len(names) for values in prob):
+            raise PointsError(
+                "a nucleus has not one probability for each of the file's classes, "
+                f"{', '.join(names)}."
+            )
         self.xy += [(float(x), float(y)) for x, y in xy]
         self.label += [self._class(properties)] * n
         self.score += ours.get("score", [1.0] * n)
         self.origin += [origin] * n if isinstance(origin, str) else origin
         self.id += ours.get("id", [None] * n)
         self.row += ours.get("row", [])
-        self.prob += (
-            [
-                {k: float(v) for k, v in zip(names, values, strict=True) if v is not None}
-                for values in ours.get("prob", [()] * n)
-            ]
-            if "prob" in ours
-            else [{} for _ in range(n)]
-        )
+        self.prob += [
+            {k: float(v) for k, v in zip(names, values, strict=False) if v is not None}
+            for values in prob
+        ]
 
     def _class(self, properties: dict[str, Any]) -> int:
         given = properties.get("classification")
@@ -266,8 +268,16 @@ def _measurements(given: Any) -> dict[str, Any]:
 def _rectangle(rings: Any) -> Region:
     """Region of pixels that a rectangle covers; its corners are pixel corners already."""
     x, y = zip(*((c[0], c[1]) for c in rings[0]), strict=True)
+    corners = {(min(x), min(y)), (max(x), min(y)), (max(x), max(y)), (min(x), max(y))}
+    if len(rings) > 1 or set(zip(x, y, strict=True)) != corners or len(x) != 5:
+        raise PointsError(
+            f"an area called {FIELD!r} is not an upright rectangle. Fields are, since all nuclei in "
+            "them are dotted: draw a rectangle, or give the area another name."
+        )
     left, top = math.floor(min(x) + 0.5), math.floor(min(y) + 0.5)
     right, bottom = math.floor(max(x) + 0.5), math.floor(max(y) + 0.5)
+    if right <= left or bottom <= top:
+        raise PointsError(f"an area called {FIELD!r} is smaller than a pixel.")
     return Region(top, left, bottom - top, right - left)
 
 

@@ -13,6 +13,8 @@ __all__ = ["json_members"]
 
 CHUNK = 1 << 20
 SPACE = " \t\r\n"
+OF_A_NUMBER = "e-"
+"""The most that may stand between the digits of a number; alone after some, it is none yet."""
 
 
 def json_members(path: Path, array: str) -> Iterator[tuple[str, Any]]:
@@ -100,7 +102,7 @@ class _Reader:
                 continue
             except RecursionError:
                 self.fail("it is nested too deeply")
-            if end == len(self._text) and self._grow():
+            if len(self._text) - end <= len(OF_A_NUMBER) and self._grow():
                 continue  # a number may go on
             self._at = end
             return found
@@ -123,9 +125,10 @@ class _Reader:
         """Read on, at least as much as is in the window, so that growing stays linear."""
         if self._ended:
             return False
-        self._before += self._at
         rest = self._text[self._at :]
         more = self._file.read(max(CHUNK, len(rest)))
         self._ended = not more
-        self._text, self._at = rest + more, 0
+        if more:
+            self._before += self._at
+            self._text, self._at = rest + more, 0
         return bool(more)
