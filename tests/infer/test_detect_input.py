@@ -147,7 +147,8 @@ def test_a_pyramid_whose_level_lost_half_a_pixel_is_read_to_its_end(
     source = ArraySource([rgb, half], mpp=MPP / 2)
     whole = detect(source, tiny_detector, threshold=0.1)
     for tile in (64, 100):
-        assert places(detect(source, tiny_detector, threshold=0.1, tile=tile)) == places(whole)
+        tiled = detect(source, tiny_detector, threshold=0.1, tile=tile)
+        np.testing.assert_allclose(tiled.yx, whole.yx, atol=1e-3)
     steps = iter_detect(source, tiny_detector, threshold=0.1, keep_map=True)
     kept = result_of(steps).score_map
     assert kept is not None
@@ -165,10 +166,9 @@ def test_a_distance_or_floor_without_sense_is_refused(
             detect(speckles, tiny_detector, mpp=MPP, floor=nonsense)
 
 
-def test_nested_lists_are_pixels_too(tiny_detector: Detector, speckles: NDArray[np.uint8]) -> None:
-    part = speckles[:40, :50]
-    as_lists: Any = part.tolist()
-    found = detect(np.asarray(as_lists, np.uint8), tiny_detector, mpp=MPP, threshold=0.0)
-    assert places(found) == places(detect(part, tiny_detector, mpp=MPP, threshold=0.0))
+def test_nested_lists_are_refused_in_words(
+    tiny_detector: Detector, speckles: NDArray[np.uint8]
+) -> None:
+    as_lists: Any = speckles[:40, :50].tolist()
     with pytest.raises(ImageError):  # integers of lists have no 8 bits to go by
         detect(as_lists, tiny_detector, mpp=MPP)

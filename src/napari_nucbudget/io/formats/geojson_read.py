@@ -271,8 +271,8 @@ def _rectangle(rings: Any) -> Region:
     corners = {(min(x), min(y)), (max(x), min(y)), (max(x), max(y)), (min(x), max(y))}
     if len(rings) > 1 or set(zip(x, y, strict=True)) != corners or len(x) != 5:
         raise PointsError(
-            f"an area called {FIELD!r} is not an upright rectangle. Fields are, since all nuclei in "
-            "them are dotted: draw a rectangle, or give the area another name."
+            f"an area called {FIELD!r} is not an upright rectangle, and fields are: "
+            "draw a rectangle, or give the area another name."
         )
     left, top = math.floor(min(x) + 0.5), math.floor(min(y) + 0.5)
     right, bottom = math.floor(max(x) + 0.5), math.floor(max(y) + 0.5)
