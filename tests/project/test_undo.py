@@ -95,6 +95,7 @@ class Edits(RuleBasedStateMachine):
         name: str,
         origin: str,
         score: float,
+        prob: dict[str, float] | None = None,
     ) -> None:
         for id, at in zip(ids.tolist(), yx, strict=True):
             assert id not in state["nuclei"]
@@ -105,7 +106,13 @@ class Edits(RuleBasedStateMachine):
                 "status": "human" if origin == HUMAN else "proposed",
                 "origin": origin,
                 "score": score,
+                "prob": prob,
             }
+
+    def chances(self, n: int, seed: int) -> tuple[dict[str, float], Any]:
+        """Of each class, and the same as a table of `n` rows."""
+        given = np.random.default_rng(seed).integers(0, 9, len(self.now["classes"])) / 8
+        return dict(zip(self.now["classes"], given.tolist(), strict=True)), np.tile(given, (n, 1))
 
     # -- edits of nuclei
 
@@ -124,9 +131,22 @@ class Edits(RuleBasedStateMachine):
         self.new(state, ids, image, yx, name="", origin=HUMAN, score=score)
         self.edited("paste", state)
 
-    @rule(image=st.integers(1, 2), region=regions, yx=places, score=eighths, k=st.integers(0, 9))
+    @rule(
+        image=st.integers(1, 2),
+        region=regions,
+        yx=places,
+        score=eighths,
+        k=st.integers(0, 9),
+        typed=st.none() | st.integers(0, 99),
+    )
     def propose(
-        self, image: int, region: Region, yx: list[tuple[float, float]], score: float, k: int
+        self,
+        image: int,
+        region: Region,
+        yx: list[tuple[float, float]],
+        score: float,
+        k: int,
+        typed: int | None,
     ) -> None:
         state, name = self.draft(), self.class_name(k)
         yx = [p for p in yx if region.contains(np.array([p]))[0]]
@@ -135,12 +155,35 @@ class Edits(RuleBasedStateMachine):
             if n["image"] == image and n["status"] == "proposed" and inside:
                 del state["nuclei"][id]
         label = self.store.classes.index(name)
+        known, prob = (None, None) if typed is None else self.chances(len(yx), typed)
         table = Nuclei.from_points(
-            yx, score=score, label=label, origin="fcn", classes=self.store.classes
+            yx, score=score, label=label, origin="fcn", prob=prob, classes=self.store.classes
         )
         ids = self.store.add_proposals(image, table, region=region)
-        self.new(state, ids, image, yx, name=name, origin="fcn", score=score)
+        self.new(state, ids, image, yx, name=name, origin="fcn", score=score, prob=known)
         self.edited("propose", state)
+
+    @rule(image=st.integers(1, 2), k=st.integers(0, 8), seed=st.integers(0, 99))
+    def retype(self, image: int, k: int, seed: int) -> None:
+        state, name = self.draft(), self.now["classes"][k % len(self.now["classes"])]
+        open_ = {
+            id: n
+            for id, n in state["nuclei"].items()
+            if n["image"] == image and n["status"] == "proposed"
+        }
+        known, prob = self.chances(len(open_), seed)
+        for n in open_.values():
+            n.update({"class": name, "prob": known})
+        table = Nuclei.from_points(
+            np.zeros((len(open_), 2)),
+            label=self.store.classes.index(name),
+            id=sorted(open_),
+            prob=prob,
+            classes=self.store.classes,
+        )
+        self.store.retype(image, table)
+        if open_:  # the same again is a step too
+            self.edited("type", {**state, "moved": self.now.get("moved", 0) + 1})
 
     @rule(which=some, at=st.tuples(place, place))
     def move(self, which: set[int], at: tuple[float, float]) -> None:
@@ -241,6 +284,8 @@ class Edits(RuleBasedStateMachine):
             state["classes"][state["classes"].index(old)] = name
             for n in state["nuclei"].values():
                 n["class"] = name if n["class"] == old else n["class"]
+                if n["prob"] and old in n["prob"]:
+                    n["prob"] = {name if c == old else c: p for c, p in n["prob"].items()}
             self.store.edit_class(old, new_name=name)
             self.edited("rename class", state)
 
@@ -256,6 +301,9 @@ class Edits(RuleBasedStateMachine):
                 self.store.remove_class(old)
         for n in used:
             n["class"] = into or UNLABELLED
+        for n in state["nuclei"].values():
+            if n["prob"]:
+                n["prob"] = {c: p for c, p in n["prob"].items() if c != old}
         self.store.remove_class(old, into=into)
         self.edited("remove class", state)
 
@@ -326,6 +374,13 @@ class Edits(RuleBasedStateMachine):
                     assert tuple(found.yx[row].tolist()) == n["yx"]
                     assert (classes[row], found.origin[row]) == (n["class"], origin)
                     assert found.score[row] == np.float32(n["score"])
+                    chance = None if found.prob is None else found.prob[row]
+                    if n["prob"] is None:
+                        assert chance is None or np.isnan(chance).all()
+                    else:
+                        assert chance is not None
+                        expected = [n["prob"].get(name, 0.0) for name in state["classes"]]
+                        assert chance.tolist() == expected
                 for name, count in self.store.counts(image).items():
                     expected = sum(n["class"] == name for n in told.values())
                     if status != "rejected":

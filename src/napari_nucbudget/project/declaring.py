@@ -81,7 +81,7 @@ class DeclaringStore(ProjectReader):
                 )
             added = image_from_row(row)
             self._state.images[added.id] = added
-            self._state.tables[added.id] = NucleiTable(len(self._state.classes))
+            self._state.tables[added.id] = NucleiTable(self._state.width)
             self._announce(f"add image {added.name}", images=True)
             return added.id
 

@@ -208,13 +208,13 @@ class ProjectReader(ProjectSession):
         """
         with self._guard:
             if image is None:
-                zeros = np.zeros((4, len(self._state.classes) + 1), np.int64)
+                zeros = np.zeros((4, self._state.width + 1), np.int64)
                 total = sum((t.counts for t in self._state.tables.values()), zeros)
             elif region is None:
                 total = self._table(image).counts
             else:
                 table = self._table(image)
-                width = len(self._state.classes) + 1
+                width = self._state.width + 1
                 total = np.zeros((4, width), np.int64)
                 for status in (PROPOSED, ACCEPTED):
                     labels = table["label"][self._rows(table, region, (status,), 0)]

@@ -94,7 +94,15 @@ class ProjectState:
             if pages:
                 table.load(pages, of=f"{image.name!r} in {path}")
                 state.next_id = max(state.next_id, int(table["id"][-1]) + 1)
+        width = state.width
+        for table in state.tables.values():
+            table.set_classes(width)
         return state
+
+    @property
+    def width(self) -> int:
+        """Classes that the tables have room for: all that there were, undone ones included."""
+        return max([len(self.classes), *(table.classes for table in self.tables.values())])
 
     @property
     def scheme(self) -> ClassScheme:
@@ -142,7 +150,7 @@ class ProjectState:
         """Replace all classes, removed ones included."""
         self.classes = classes
         for table in self.tables.values():
-            table.set_classes(len(classes))
+            table.set_classes(self.width)
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write what differs from the disk, in the open transaction."""

@@ -350,7 +350,7 @@ class ProjectStore(DeclaringStore):
         keys = np.full(len(nuclei.classes) + 1, -1, np.int16)
         for label in used:
             keys[label] = self._class_key(nuclei.classes.name(label))
-        prob = np.full((len(nuclei), len(self._state.classes)), np.nan, np.float32)
+        prob = np.full((len(nuclei), self._state.width), np.nan, np.float32)
         if nuclei.prob is not None:
             asked = np.asarray(np.isfinite(nuclei.prob).all(axis=1))
             prob[asked] = 0

@@ -57,6 +57,11 @@ class NucleiTable:
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.columns[name][: self.size]
 
+    @property
+    def classes(self) -> int:
+        """Classes that there is room for."""
+        return int(self.columns["prob"].shape[1])
+
     def in_region(self, region: Any) -> NDArray[np.int32]:
         """Rows in a `Region`, deleted ones included."""
         return self._grid.query(region, self["yx"])
@@ -101,12 +106,13 @@ class NucleiTable:
         self._mark(rows)
 
     def set_classes(self, classes: int) -> None:
-        """Make room for classes that were added, or drop columns that nothing uses yet."""
+        """Make room for classes that were added.
+
+        Room is never taken away: where adding a class is undone, the probabilities of it stay
+        for as long as that may be done again.
+        """
         old = self.columns["prob"]
         missing = classes - old.shape[1]
-        if missing < 0:
-            self.columns["prob"] = old[:, :classes].copy()
-            self.counts = np.delete(self.counts, range(classes, old.shape[1]), axis=1)
         if missing <= 0:
             return
         # Models that did not know the class gave it no chance; nobody asked is NaN.
@@ -133,6 +139,8 @@ class NucleiTable:
             Where a page is missing or damaged.
         """
         total = sum(count for _, count, *_ in pages)
+        # A page may know a class more than the project: one whose adding was undone.
+        self.set_classes(max((classes for _, _, _, classes, *_ in pages), default=0))
         self._reserve(total)
         for expected, (page, count, data, classes, prob, crc) in enumerate(pages):
             full = expected == len(pages) - 1 or count == PAGE_ROWS
