@@ -427,19 +427,20 @@ def test_probabilities_of_an_added_class_come_back_with_it(
     typed: ProjectStore, restart: bool
 ) -> None:
     store = typed
-    store.add_class(NucleusClass("tumour", "#00ff00", "T"))
-    given = [[0.125, 0.125, 0, 0.75]]
+    for name in ("stroma", "tumour"):
+        store.add_class(NucleusClass(name, "#00ff00", "T"))
+    given = [[0.125, 0.125, 0, 0, 0.75]]
     new = Nuclei.from_points([(50, 50)], origin="fcn", prob=given, classes=store.classes)
     store.add_proposals(1, new)
     before = store.nuclei(1).prob
-    for _ in range(2):
+    for _ in range(3):
         store.undo()
     if restart:
         path = store.path
         store.close()
         store = open_project(path, annotator="Ann")
-        assert {name: c.proposed for name, c in store.counts().items()}["unlabelled"] == 2
-    for _ in range(2):
+        assert store.counts()["unlabelled"].proposed == 2
+    for _ in range(3):
         store.redo()
     np.testing.assert_array_equal(store.nuclei(1).prob, before)
     store.close()
