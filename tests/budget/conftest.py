@@ -7,6 +7,7 @@ import pytest
 
 from napari_nucbudget.budget.recipe import read_recipe
 from napari_nucbudget.io.label_sets import write_label_set
+from napari_nucbudget.types.class_scores import ClassScores
 from napari_nucbudget.types.classes import DEFAULT_CLASSES
 from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet, Provenance
@@ -32,6 +33,13 @@ def typed_image(name, split, seed, *, side=150, mpp=0.5):
         (Region(0, 0, side, side),),
         split=split,
     )
+
+
+@pytest.fixture(scope="session")
+def types_found():
+    """What a classification cell finds, in the least words."""
+    scores = ClassScores(1, 25, 0.5, 0.5, 0.5, (0.4, 0.6), {"epithelial": 0.5}, [[1]], 0.1, 0.55)
+    return {"labels": 9, "train_seconds": 1.0, "scores": {"last": scores.to_dict()}}
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,28 @@ def test_a_quick_run_is_short_and_has_another_name(types_recipe):
         ('"100%" = 1', '"50%" = 1', "draws_at names budgets that it lacks"),
         ('data = ["source"]', "", "give either model, or data"),
         ("title =", "title", "cannot be read as TOML"),
+        ('"9", "100%"]', '"9", "100%", "09"]', "budgets: Value error, '09' is there twice"),
+        ('budgets = ["9"]', 'budgets = ["5%", "5.0%"]', r"quick.budgets: .*'5.0%' is there twice"),
+        (
+            "[methods.fine-tune]",
+            "[methods.fine-tune]\nparent = false",
+            "'fine-tune': the method 'fine-tune' needs a parent; leave out parent = false",
+        ),
+        (
+            "[methods.supervised]",
+            "[methods.supervised]\nparent = true",
+            "'supervised': .*starts afresh and takes no parent; leave out parent = true",
+        ),
+        (
+            'data = ["source"]',
+            'data = ["source"]\nmethod = "detection"',
+            r"\[parent\]: the method 'detection' is for detection",
+        ),
+        (
+            'data = ["source"]',
+            'data = ["source"]\nmethod = "fine-tune"',
+            r"\[parent\]: the method 'fine-tune' needs a parent",
+        ),
         ('task = "classification"', 'task = "detection"', "is for classification"),
     ],
 )
@@ -74,6 +96,35 @@ def test_a_row_that_needs_a_parent_needs_a_table_of_it(write_recipe, types_text)
     text = types_text[: types_text.index("[parent]")]
     with pytest.raises(ConfigError, match=r"'fine-tune' needs a \[parent\] table"):
         read_recipe(str(write_recipe(text)))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("zero-label", "'zero-label' is the name of a row without training"),
+        ("descriptors", "'descriptors' is the name of a row without training"),
+        ("SUPERVISED", "the rows 'supervised' and 'SUPERVISED' would share their files"),
+        (" ", "' ' cannot be the name of a row"),
+        ("a\\nb", r"'a\\nb' cannot be the name of a row"),
+    ],
+)
+def test_a_row_that_could_not_be_told_from_others_is_refused(
+    write_recipe, types_text, row, message
+):
+    more = f'[methods."{row}"]\nmethod = "supervised"\n[parent]'
+    with pytest.raises(ConfigError, match=message):
+        read_recipe(str(write_recipe(types_text.replace("[parent]", more))))
+
+
+def test_rows_and_models_that_differ_in_odd_signs_alone_are_refused(write_recipe, types_text):
+    rows = '[methods."a b"]\nmethod = "supervised"\n[methods.a_b]\nmethod = "supervised"\n'
+    models = 'zero_label = ["m/a", "m_a"]\n[methods.supervised]'
+    for old, new, names in (
+        ("[parent]", f"{rows}[parent]", "'a b' and 'a_b'"),
+        ("[methods.supervised]", models, "'zero-label m/a' and 'zero-label m_a'"),
+    ):
+        with pytest.raises(ConfigError, match=f"the rows {names} would share their files"):
+            read_recipe(str(write_recipe(types_text.replace(old, new))))
 
 
 def test_an_unknown_recipe_is_answered_with_near_misses():

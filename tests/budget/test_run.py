@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import pytest
 
 from napari_nucbudget.budget.cells import cells_of
 from napari_nucbudget.budget.classification import ClassificationBench
+from napari_nucbudget.budget.data import read_data
 from napari_nucbudget.budget.report import finished_cells, tidy_table, write_report
 from napari_nucbudget.budget.run import open_store, run_recipe
-from napari_nucbudget.errors import ConfigError
+from napari_nucbudget.errors import ConfigError, OutputError
 from napari_nucbudget.types.progress import result_of
 
 
@@ -103,9 +105,75 @@ def test_a_stopped_run_goes_on_without_computing_a_cell_twice(
     assert started[3:] == ["supervised-9-0", "supervised-9-1"]
 
 
-def test_two_parts_in_one_folder_make_the_whole(types_recipe, data, tmp_path):
-    cheap = types_recipe.model_copy(update={"parent": None, "budgets": ["9"], "draws_at": {}})
-    cheap = cheap.model_copy(update={"methods": {"supervised": cheap.methods["supervised"]}})
+@pytest.fixture
+def cheap(types_recipe):
+    """Two draws of descriptors and of one short training."""
+    few = types_recipe.model_copy(update={"parent": None, "budgets": ["9"], "draws_at": {}})
+    return few.model_copy(update={"methods": {"supervised": few.methods["supervised"]}})
+
+
+def test_a_cell_that_another_process_computes_is_refused_and_left_alone(cheap, data, tmp_path):
+    one = run(cheap, data, tmp_path)
+    while next(one).cell.id != "supervised-9-0":
+        pass
+    for part in ((1, 1), (1, 2)):
+        with pytest.raises(OutputError, match=r"Another process computes supervised, 9, draw 0"):
+            result_of(run(cheap, data, tmp_path, part=part))
+    store = result_of(one)
+    assert len(finished_cells(cheap, store)) == 4
+    assert not list((tmp_path / "work").iterdir())
+
+
+def test_a_cell_that_another_process_finished_meanwhile_is_not_computed_again(
+    cheap, data, tmp_path, monkeypatch
+):
+    one = run(cheap, data, tmp_path)
+    assert next(one).note == "done"
+    result_of(run(cheap, data, tmp_path))
+    monkeypatch.setattr(ClassificationBench, "run", None)
+    assert list(one) == []
+
+
+def test_a_row_may_begin_like_those_without_labels(cheap, data, tmp_path):
+    methods = {"supervised": cheap.methods["supervised"]}
+    methods["zero-label-like"] = methods["supervised"].model_copy(update={"method": "supervised"})
+    recipe = cheap.model_copy(update={"methods": methods, "descriptors": False, "draws": 1})
+    store = result_of(run(recipe, data, tmp_path))
+    found = {cell["row"]: cell for cell in finished_cells(recipe, store)}
+    assert found["zero-label-like"]["steps"] == 4
+    write_report(recipe, store, tmp_path, "test", "")
+    assert "| 9 | zero-label-like | 1 |" in (tmp_path / "small.md").read_text()
+
+
+@pytest.mark.parametrize("change", ["points", "pixel size", "fields", "splits"])
+def test_other_data_under_the_same_name_is_refused(cheap, data, tmp_path, change):
+    shutil.copytree(data, tmp_path / "data")
+    one = run(cheap, tmp_path / "data", tmp_path / "out")
+    assert next(one).note == "done"
+    one.close()
+    file, old, new = {
+        "points": ("points.csv", "inflammatory", "epithelial"),
+        "pixel size": ("dataset.json", '"mpp": 0.5', '"mpp": 0.51'),
+        "fields": ("dataset.json", "{", '{"fields": {"target_train": [[0, 0, 90, 90]]},'),
+        "splits": ("images.csv", '"train"', '"validation"'),
+    }[change]
+    changed = tmp_path / "data" / "target" / file
+    text = changed.read_text()
+    assert old in text
+    changed.write_text(text.replace(old, new, 1))
+    with pytest.raises(ConfigError, match=r"of other settings or data \(the target .* another"):
+        list(run(cheap, tmp_path / "data", tmp_path / "out"))
+
+
+def test_another_data_set_for_the_parent_is_refused(types_recipe, data, tmp_path):
+    labels = read_data(types_recipe, data, split="test")
+    open_store(types_recipe, tmp_path, split="test", labels=labels)
+    other = {**labels, "parent": labels["target"]}
+    with pytest.raises(ConfigError, match=r"\(the parent train set is another one, the parent v"):
+        open_store(types_recipe, tmp_path, split="test", labels=other)
+
+
+def test_two_parts_in_one_folder_make_the_whole(cheap, data, tmp_path):
     for part in ((1, 2), (2, 2)):
         before = len(finished_cells(cheap, open_store(cheap, tmp_path, split="test")))
         result_of(run(cheap, data, tmp_path, part=part))
@@ -142,9 +210,7 @@ def test_a_report_of_nothing_is_refused(types_recipe, tmp_path):
         write_report(types_recipe, store, tmp_path, "test", "")
 
 
-def test_time_left_is_told_after_the_first_training(types_recipe, data, tmp_path):
-    cheap = types_recipe.model_copy(update={"parent": None, "budgets": ["9"], "draws_at": {}})
-    cheap = cheap.model_copy(update={"methods": {"supervised": cheap.methods["supervised"]}})
+def test_time_left_is_told_after_the_first_training(cheap, data, tmp_path):
     reports = list(run(cheap, data, tmp_path))
     left = [r.remaining_s for r in reports if r.note == "done"]
     assert left[:2] == [None, None]

@@ -80,6 +80,14 @@ def test_what_validation_labels_bring_has_a_table_of_its_own(text):
     assert line(tail, "| 9 | supervised")[3] == "+0.010 (-0.117 to +0.137; 2 draws)"
 
 
+def test_a_bar_in_a_name_does_not_end_its_column(types_recipe):
+    cells = [{**c, "row": "a|b"} if c["row"] == "fine-tune" else c for c in CELLS]
+    rows = {"supervised": types_recipe.methods["supervised"]}
+    recipe = types_recipe.model_copy(update={"methods": {**rows, "a|b": rows["supervised"]}})
+    text = classification_text(recipe, cells, total=6, split="test", command="go", figures={})
+    assert "| 9 | a\\|b | 3 | 0.793" in text
+
+
 def test_missing_runs_are_told(text):
     assert "**2 of 8 runs are missing.**" in text
     assert "![F1](f.svg)" in text
@@ -101,6 +109,13 @@ def test_the_figure_marks_every_mean_and_names_every_row(types_recipe):
     words = {text.text for text in root.iter(f"{SVG}text")}
     assert {"supervised", "fine-tune", "colon, no label", "9"} <= words
     assert len(list(root.iter(f"{SVG}circle"))) == 2
+
+
+def test_scores_that_are_all_perfect_have_a_figure(types_recipe):
+    _, svg = figures_of(types_recipe, [cell("supervised", seed, 1.0) for seed in range(2)])[
+        "budget"
+    ]
+    assert len(list(ET.fromstring(svg).iter(f"{SVG}circle"))) == 1
 
 
 def test_a_higher_value_is_drawn_higher():

@@ -56,7 +56,9 @@ def test_an_experiment_writes_its_table_and_says_how_it_goes(run, recipe, data, 
     assert stdout.splitlines() == [
         str(out / "results" / name) for name in ("tiny.csv", "tiny.md", "tiny-budget.svg")
     ]
-    assert "| 6 | supervised | 2 |" in (out / "results" / "tiny.md").read_text()
+    text = (out / "results" / "tiny.md").read_text()
+    assert "| 6 | supervised | 2 |" in text
+    assert f"Made by `nucbudget budget {recipe} --out {out}`." in text
     again = run("budget", recipe, "--out", out, "--report-only", "--results", tmp_path / "other")
     assert again[0] == 0
     assert (tmp_path / "other" / "tiny.md").exists()
@@ -74,6 +76,16 @@ def test_an_absent_data_folder_is_asked_for(run, recipe, tmp_path, monkeypatch):
     code, _, stderr = run("budget", recipe, "--out", tmp_path / "o")
     assert code == 2
     assert "--data, or NUCBUDGET_DATA" in stderr
+
+
+def test_a_damaged_cell_is_one_line(run, recipe, tmp_path):
+    cells = tmp_path / "out" / "cells"
+    cells.mkdir(parents=True)
+    (cells / "supervised-6-0.json").write_text('{"row": "supervised"}')
+    code, _, stderr = run("budget", recipe, "--out", tmp_path / "out", "--report-only")
+    assert code == 2
+    assert "supervised-6-0.json is damaged (budget: Field required). Delete it" in stderr
+    assert len(stderr.splitlines()) == 1
 
 
 def test_an_unknown_recipe_is_one_line(run, data, tmp_path):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_nucbudget.budget.recipe import Recipe
+from pydantic import BaseModel, Field, ValidationError
+
+from napari_nucbudget.budget.recipe import DESCRIPTORS, ZERO_LABEL, Recipe, file_name
 from napari_nucbudget.errors import ConfigError
 from napari_nucbudget.io.files import write_atomically
+from napari_nucbudget.models.library import load_card
+from napari_nucbudget.types.class_scores import ClassScores
+from napari_nucbudget.types.scores import DetectionScores
 
-__all__ = ["DESCRIPTORS", "NO_LABEL", "ZERO_LABEL", "Cell", "CellStore", "cells_of", "part_of"]
+__all__ = ["NO_LABEL", "Cell", "CellStore", "cells_of", "part_of"]
 
-DESCRIPTORS = "descriptors"
-ZERO_LABEL = "zero-label"
 NO_LABEL = "0"
 """Budget of a model that is scored as it is."""
 
@@ -42,7 +44,7 @@ class Cell:
     def id(self) -> str:
         """Name of its file."""
         budget = self.budget.replace("%", "pc")
-        return re.sub(r"[^\w.-]", "_", f"{self.row}-{budget}-{self.seed}")
+        return file_name(f"{self.row}-{budget}-{self.seed}")
 
 
 def cells_of(recipe: Recipe) -> list[Cell]:
@@ -86,27 +88,30 @@ class CellStore:
     """Finished cells of one experiment in a folder, each with the settings it was run with.
 
     Budgets, rows and draws may be added to a recipe whose folder is there
-    already; what was run must not have changed.
+    already; what was run must not have changed. Facts that an older folder
+    lacks are written down from then on.
 
     Raises
     ------
     ConfigError
-        Where the folder holds the cells of another recipe, or of other settings.
+        Where the folder holds the cells of another recipe, or of other settings
+        or data, or a file of it is damaged.
+    UnknownNameError, ModelError
+        Where a model that is scored as it is cannot be found.
     """
 
     def __init__(self, folder: Path, recipe: Recipe, facts: dict[str, Any]) -> None:
         self.folder, self._recipe = folder, recipe
         common = recipe.common(**facts)
         stated = folder / "recipe.json"
-        if stated.exists():
-            before = self._read(stated)
-            if different := _differences(before, common):
-                raise ConfigError(
-                    f"{folder} holds cells of other settings ({different}). Give another --out, "
-                    "or delete that folder."
-                )
-        else:
-            write_atomically(stated, (json.dumps(common, indent=1) + "\n").encode())
+        before = self._read(stated) if stated.exists() else {}
+        if different := _differences(before, common):
+            raise ConfigError(
+                f"{folder} holds cells of other settings or data ({different}). Give another "
+                "--out, or delete that folder."
+            )
+        if set(common) - set(before):
+            write_atomically(stated, (json.dumps(before | common, indent=1) + "\n").encode())
         for cell in cells_of(recipe):
             self.load(cell)
 
@@ -116,6 +121,10 @@ class CellStore:
         if not path.exists():
             return None
         found = self._read(path)
+        if damage := _damage(found, cell, self._recipe.task):
+            raise ConfigError(
+                f"{path} is damaged ({damage}). Delete it and give the command again."
+            )
         if different := _differences(found.get("settings", {}), self._settings(cell)):
             raise ConfigError(
                 f"{path} was run with other settings ({different}). Give another --out, or "
@@ -131,9 +140,13 @@ class CellStore:
         return whole
 
     def _settings(self, cell: Cell) -> dict[str, Any]:
-        if cell.row not in self._recipe.methods:
-            return {}
+        """What decides the figures of this cell; of the parent, the folder's facts tell."""
+        if cell.budget == NO_LABEL:
+            return {"model_sha256": load_card(cell.model).weights_sha256} if cell.model else {}
+        if cell.row == DESCRIPTORS:
+            return {"mpp": self._recipe.config(self._recipe.baseline, cell.budget).mpp}
         settings = self._recipe.config(cell.row, cell.budget, seed=cell.seed).to_dict()
+        settings["parent"] = self._recipe.uses_parent(cell.row)
         return {key: value for key, value in settings.items() if key != "threads"}
 
     def _path(self, cell: Cell) -> Path:
@@ -145,17 +158,63 @@ class CellStore:
             found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ConfigError(
-                f"{path} cannot be read: {error}. Delete it to have it anew."
+                f"{path} cannot be read: {error}. Delete it and give the command again."
             ) from error
         if not isinstance(found, dict):
-            raise ConfigError(f"{path} must hold one JSON object; delete it to have it anew.")
+            raise ConfigError(
+                f"{path} must hold one JSON object. Delete it and give the command again."
+            )
         return found
+
+
+class _Finished(BaseModel):
+    """What tables and figures read of a finished cell."""
+
+    row: str
+    budget: str
+    seed: int
+    labels: int
+    train_seconds: float
+    model: str = ""
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class _Classification(_Finished):
+    scores: dict[str, ClassScores]
+
+
+class _Detection(_Finished):
+    scores: dict[str, DetectionScores]
+    precision_at_recall: dict[str, list[float | None]]
+
+
+def _damage(found: dict[str, Any], cell: Cell, task: str) -> str:
+    """What is wrong with the file of a finished cell, in words; empty for nothing."""
+    try:
+        if task == "classification":
+            known: _Finished = _Classification.model_validate(found)
+            parts, needed = [found["scores"]], "last"
+        else:
+            known = _Detection.model_validate(found)
+            parts, needed = [found["scores"], found["precision_at_recall"]], "target"
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    if not all(needed in part for part in parts):
+        return f"it has no scores of {needed!r}"
+    if cell.budget == NO_LABEL and not known.model:
+        return "it does not name its model"
+    if (known.row, known.budget, known.seed) != (cell.row, cell.budget, cell.seed):
+        return f"it holds {known.row}, {known.budget}, draw {known.seed}"
+    return ""
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
     """The settings that differ, in words; one that either side does not know is none."""
     return ", ".join(
-        f"{key} was {before[key]!r}, is {now[key]!r}"
+        f"the {key.removesuffix('_sha256').replace('_', ' ')} is another one"
+        if key.endswith("_sha256")
+        else f"{key} was {before[key]!r}, is {now[key]!r}"
         for key in sorted(set(before) & set(now))
         if before[key] != now[key]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nucbudget.budget.cells import DESCRIPTORS, ZERO_LABEL, Cell
+from napari_nucbudget.budget.cells import NO_LABEL, Cell
 from napari_nucbudget.budget.parents import parent_model
 from napari_nucbudget.budget.prepare import in_memory
-from napari_nucbudget.budget.recipe import Recipe
+from napari_nucbudget.budget.recipe import DESCRIPTORS, Recipe
 from napari_nucbudget.budget.scoring import NucleiToScore
 from napari_nucbudget.core.descriptors import DESCRIPTOR_SIDE, describe
 from napari_nucbudget.core.sampling import budget_size, label_budget
-from napari_nucbudget.io.label_sets import read_label_set
 from napari_nucbudget.learn.fit import fit
 from napari_nucbudget.learn.patch_data import nucleus_patches
 from napari_nucbudget.models.classifier import Classifier
@@ -43,12 +42,17 @@ class ClassificationBench:
     """
 
     def __init__(
-        self, recipe: Recipe, *, data: Path, out: Path, split: str, threads: int, device: str
+        self,
+        recipe: Recipe,
+        labels: Mapping[str, LabelSet],
+        *,
+        out: Path,
+        split: str,
+        threads: int,
+        device: str,
     ) -> None:
         self.recipe, self.out, self.threads, self.device = recipe, out, threads, device
-        self._data = data
-        splits = tuple(dict.fromkeys(("train", "validation", split)))
-        self._labels = read_label_set(data / recipe.target, splits=splits)
+        self._labels, self._parent_labels = labels["target"], labels.get("parent")
         self._scored_split = split
         self.prepared = cache(self._prepare)
         self.scored = cache(self._nuclei)
@@ -85,7 +89,7 @@ class ClassificationBench:
 
     def run(self, cell: Cell) -> Generator[str, None, dict[str, Any]]:
         """What one cell finds; yields what it is doing."""
-        if cell.row.startswith(ZERO_LABEL):
+        if cell.budget == NO_LABEL:
             return (yield from self._zero_label(cell))
         mpp = self.recipe.config(self.recipe.baseline, cell.budget).mpp
         row = self.recipe.methods.get(cell.row)
@@ -129,7 +133,7 @@ class ClassificationBench:
         if self._parent is None:
             model = yield from parent_model(
                 self.recipe,
-                data=self._data,
+                self._parent_labels,
                 out=self.out,
                 threads=self.threads,
                 device=self.device,

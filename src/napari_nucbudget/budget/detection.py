@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_nucbudget.budget.cells import ZERO_LABEL, Cell
+from napari_nucbudget.budget.cells import NO_LABEL, Cell
 from napari_nucbudget.budget.parents import parent_model
 from napari_nucbudget.budget.recipe import Recipe
 from napari_nucbudget.core.metrics import detection_scores, pr_curve
 from napari_nucbudget.core.sampling import budget_size, field_budget, small_fields
 from napari_nucbudget.infer.evaluate import PAPER_RADIUS_UM, compare
-from napari_nucbudget.io.label_sets import read_label_set
 from napari_nucbudget.learn.fit import fit
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.models.library import load_detector
@@ -41,21 +40,26 @@ class DetectionBench:
     """
 
     def __init__(
-        self, recipe: Recipe, *, data: Path, out: Path, split: str, threads: int, device: str
+        self,
+        recipe: Recipe,
+        labels: Mapping[str, LabelSet],
+        *,
+        out: Path,
+        split: str,
+        threads: int,
+        device: str,
     ) -> None:
         self.recipe, self.out, self.threads, self.device = recipe, out, threads, device
-        self._data = data
-        splits = tuple(dict.fromkeys(("train", "validation", split)))
-        labels = read_label_set(data / recipe.target, splits=splits)
-        self._train_labels, self._validation = labels.split("train"), labels.split("validation")
-        self._scored = {"target": labels.split(split)}
+        target, self._parent_labels = labels["target"], labels.get("parent")
+        self._train_labels, self._validation = target.split("train"), target.split("validation")
+        self._scored = {"target": target.split(split)}
         if recipe.source:
-            self._scored["source"] = read_label_set(data / recipe.source, splits=(split,))
+            self._scored["source"] = labels["source"]
         self._parent: Detector | None = None
 
     def run(self, cell: Cell) -> Generator[str, None, dict[str, Any]]:
         """What one cell finds; yields what it is doing."""
-        if not cell.row.startswith(ZERO_LABEL):
+        if cell.budget != NO_LABEL:
             return (yield from self._train(cell))
         if cell.model:
             model = load_detector(cell.model, device=self.device)
@@ -68,7 +72,7 @@ class DetectionBench:
         if self._parent is None:
             model = yield from parent_model(
                 self.recipe,
-                data=self._data,
+                self._parent_labels,
                 out=self.out,
                 threads=self.threads,
                 device=self.device,

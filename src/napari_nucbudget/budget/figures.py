@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_nucbudget.budget.cells import DESCRIPTORS, NO_LABEL, ZERO_LABEL
+from napari_nucbudget.budget.cells import NO_LABEL
 from napari_nucbudget.budget.recipe import Recipe
 from napari_nucbudget.budget.statistics import mean_sd
 from napari_nucbudget.budget.svg import Panel, Series, chart
@@ -43,8 +43,7 @@ def _against_budget(recipe: Recipe, cells: list[Cell]) -> tuple[str, str] | None
             flat[f"{model}, no label"] = mean
         elif budget in recipe.budgets:
             amounts[budget] = next(iter(draws.values()))["labels"]
-            title = "descriptors" if row == DESCRIPTORS else row
-            values.setdefault(title, []).append((amounts[budget], mean, sd))
+            values.setdefault(row, []).append((amounts[budget], mean, sd))
     if not amounts:
         return None
     x_range = (min(amounts.values()) / 1.3, max(amounts.values()) * 1.3)
@@ -64,7 +63,7 @@ def _against_budget(recipe: Recipe, cells: list[Cell]) -> tuple[str, str] | None
         for (_, y), b in zip(one.points, one.bars or [0.0] * len(one.points), strict=True)
         for s in (-1, 1)
     ]
-    low = max(0.0, math.floor(min(reach) * 20) / 20)
+    low = min(0.95, max(0.0, math.floor(min(reach) * 20) / 20))
     title = f"{name} on {recipe.target}"
     panel = Panel(
         title,
@@ -85,7 +84,7 @@ def _precision_recall(recipe: Recipe, cells: list[Cell]) -> tuple[str, str] | No
     untrained = [
         Series(f"{c['model']}, no label", _mean_curve([c]), marks=False, dashed=True)
         for c in cells
-        if c["row"].startswith(ZERO_LABEL)
+        if c["budget"] == NO_LABEL
     ]
     panels = []
     for budget in recipe.budgets:

@@ -13,13 +13,13 @@ from napari_nucbudget.budget.recipe import Recipe
 from napari_nucbudget.core.sampling import hold_out
 from napari_nucbudget.errors import ConfigError, ProjectLockedError
 from napari_nucbudget.io.files import write_atomically
-from napari_nucbudget.io.label_sets import read_label_sets
 from napari_nucbudget.learn.checkpoint import STATE_FILE
 from napari_nucbudget.learn.fit import fit
 from napari_nucbudget.models.bundle import CARD_FILE, Detector
 from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.models.library import load_card, load_classifier, load_detector
 from napari_nucbudget.project.lock import WriteLock
+from napari_nucbudget.types.labels import LabelSet
 
 __all__ = ["parent_facts", "parent_model"]
 
@@ -41,9 +41,9 @@ def parent_facts(recipe: Recipe) -> dict[str, str]:
 
 
 def parent_model(
-    recipe: Recipe, *, data: Path, out: Path, threads: int, device: str
+    recipe: Recipe, labels: LabelSet | None, *, out: Path, threads: int, device: str
 ) -> Generator[str, None, Classifier | Detector]:
-    """The parent, trained first where the recipe says so; yields what is going on.
+    """The parent, trained on `labels` first where the recipe says so; yields what is going on.
 
     Training goes on where it stopped; of several processes with one folder,
     one trains and the others wait for it.
@@ -63,7 +63,8 @@ def parent_model(
             continue
         try:
             if not done.exists():
-                yield from _train(recipe, data, folder, threads, device)
+                assert labels is not None
+                yield from _train(recipe, labels, folder, threads, device)
                 write_atomically(done, b"")
         finally:
             lock.release()
@@ -77,12 +78,9 @@ def _load(recipe: Recipe, name: str, device: str) -> Classifier | Detector:
 
 
 def _train(
-    recipe: Recipe, data: Path, folder: Path, threads: int, device: str
+    recipe: Recipe, labels: LabelSet, folder: Path, threads: int, device: str
 ) -> Generator[str, None, None]:
-    assert recipe.parent is not None
     config = replace(recipe.parent_config(), threads=threads)
-    folders: list[Path | str] = [data / name for name in recipe.parent.data]
-    labels = read_label_sets(folders, splits=("train", "validation"))
     if not any(image.split == "validation" for image in labels):
         labels = hold_out(labels, seed=config.seed)
     labels = in_memory(labels, mpp=config.mpp)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from napari_nucbudget.core.sampling import budget_size
 from napari_nucbudget.errors import ConfigError
@@ -16,7 +24,34 @@ from napari_nucbudget.learn.transfer import FINE_TUNE_DETECTOR, classifier_setti
 from napari_nucbudget.registry import near_misses
 from napari_nucbudget.types.training import TrainConfig
 
-__all__ = ["Method", "Parent", "Quick", "Recipe", "list_recipes", "read_recipe"]
+__all__ = [
+    "DESCRIPTORS",
+    "ZERO_LABEL",
+    "Method",
+    "Parent",
+    "Quick",
+    "Recipe",
+    "file_name",
+    "list_recipes",
+    "read_recipe",
+]
+
+DESCRIPTORS = "descriptors"
+ZERO_LABEL = "zero-label"
+
+
+def _once_each(budgets: list[str]) -> list[str]:
+    known = set()
+    for budget in budgets:
+        budget_size(budget, 100)
+        value = (float(budget.removesuffix("%")), budget.endswith("%"))
+        if value in known:
+            raise ValueError(f"{budget!r} is there twice; give each budget once")
+        known.add(value)
+    return budgets
+
+
+Budgets = Annotated[list[str], AfterValidator(_once_each)]
 
 
 class _Table(BaseModel):
@@ -54,7 +89,7 @@ class Quick(_Table):
     """What ``--quick`` makes of the recipe: the same run, in minutes."""
 
     draws: int = Field(2, ge=1)
-    budgets: list[str] = Field(default_factory=list)
+    budgets: Budgets = Field(default_factory=list)
     steps: int = Field(60, ge=1)
 
 
@@ -65,7 +100,7 @@ class Recipe(_Table):
     title: str
     task: Literal["classification", "detection"]
     target: str
-    budgets: list[str] = Field(min_length=1)
+    budgets: Budgets = Field(min_length=1)
     draws: int = Field(5, ge=1)
     """Draws of labels, each with a training seed of its own."""
     draws_at: dict[str, int] = Field(default_factory=dict)
@@ -85,13 +120,6 @@ class Recipe(_Table):
     field_um: float = Field(70.0, gt=0)
     """Detection: side of the fields that a budget is counted in."""
     quick: Quick = Field(default_factory=lambda: Quick.model_validate({}))
-
-    @field_validator("budgets")
-    @classmethod
-    def _readable(cls, budgets: list[str]) -> list[str]:
-        for budget in budgets:
-            budget_size(budget, 100)
-        return budgets
 
     def uses_parent(self, row: str) -> bool:
         """Whether a row starts from the parent."""
@@ -159,13 +187,9 @@ class Recipe(_Table):
             )
         if unknown := set(self.draws_at) - set(self.budgets):
             raise ConfigError(f"{self.name}: draws_at names budgets that it lacks: {unknown}.")
+        self._check_names()
         for row, method in self.methods.items():
-            kind = METHODS[self.method_of(row)].task
-            if kind != self.task:
-                raise ConfigError(
-                    f"{self.name}: the method {self.method_of(row)!r} is for {kind}, "
-                    f"the recipe for {self.task}."
-                )
+            self._check_method(self.method_of(row), f"the row {row!r}", self.uses_parent(row))
             if self.uses_parent(row) and self.parent is None:
                 raise ConfigError(f"{self.name}: the row {row!r} needs a [parent] table.")
             if unknown := set(method.at) - set(self.budgets):
@@ -175,8 +199,56 @@ class Recipe(_Table):
             for budget in self.budgets:
                 self.config(row, budget)
         if self.parent is not None and self.parent.data:
+            self._check_method(self.parent.method, "[parent]", False)
             self.parent_config()
         return self
+
+    def _check_names(self) -> None:
+        """Refuse rows that could not be told apart in the tables or by their files."""
+        for row in self.methods:
+            if row in (DESCRIPTORS, ZERO_LABEL):
+                raise ConfigError(
+                    f"{self.name}: {row!r} is the name of a row without training. Give the row "
+                    'another name, and its method as method = "...".'
+                )
+            if not row.strip() or not row.isprintable():
+                raise ConfigError(
+                    f"{self.name}: {row!r} cannot be the name of a row; choose one that can be "
+                    "printed on a line."
+                )
+        known: dict[str, str] = {}
+        for row in [*self.methods, *(f"{ZERO_LABEL} {model}" for model in self.zero_label)]:
+            file = file_name(row).casefold()  # as Windows and macOS tell files apart
+            if file in known:
+                raise ConfigError(
+                    f"{self.name}: the rows {known[file]!r} and {row!r} would share their files; "
+                    "let them differ in letters or digits, not in case or other signs alone."
+                )
+            known[file] = row
+
+    def _check_method(self, method: str, where: str, parent: bool) -> None:
+        """Refuse a method of another task, or one that cannot do with (or without) a parent."""
+        kind = METHODS[method]
+        if kind.task != self.task:
+            raise ConfigError(
+                f"{self.name}, {where}: the method {method!r} is for {kind.task}, "
+                f"the recipe for {self.task}."
+            )
+        if kind.needs_parent and not parent:
+            raise ConfigError(
+                f"{self.name}, {where}: the method {method!r} needs a parent; leave out "
+                "parent = false, or choose another method."
+            )
+        if parent and self.task == "classification" and not kind.needs_parent:
+            raise ConfigError(
+                f"{self.name}, {where}: the method {method!r} starts afresh and takes no parent; "
+                "leave out parent = true, or choose 'fine-tune'."
+            )
+
+
+def file_name(name: str) -> str:
+    """The name with everything but letters, digits, dots and hyphens as underscores."""
+    return re.sub(r"[^\w.-]", "_", name)
 
 
 def _config(task: str, method: str, chosen: dict[str, Any], *, parent: bool) -> TrainConfig:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from napari_nucbudget.budget.cells import DESCRIPTORS, NO_LABEL, ZERO_LABEL
-from napari_nucbudget.budget.recipe import Recipe
+from napari_nucbudget.budget.cells import NO_LABEL
+from napari_nucbudget.budget.recipe import DESCRIPTORS, Recipe
 from napari_nucbudget.budget.statistics import mean_sd, paired_difference
 
 __all__ = ["classification_text", "detection_text", "group_cells"]
@@ -216,7 +216,7 @@ def _budget(budget: str, count: int) -> str:
 
 
 def _row(row: str, cell: Cell) -> str:
-    if row.startswith(ZERO_LABEL):
+    if cell["budget"] == NO_LABEL:
         return f"`{cell['model']}` as it is"
     return {DESCRIPTORS: "descriptors, logistic regression"}.get(row, row)
 
@@ -257,5 +257,7 @@ def _interval(one: Sequence[float], other: Sequence[float]) -> str:
 
 
 def _markdown(head: list[str], lines: list[list[str]]) -> str:
-    rows = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*rows, *("| " + " | ".join(line) + " |" for line in lines)])
+    def row(parts: list[str]) -> str:
+        return "| " + " | ".join(part.replace("|", "\\|") for part in parts) + " |"
+
+    return "\n".join([row(head), "|" + "---|" * len(head), *map(row, lines)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,8 +40,9 @@ def budget(
 ) -> None:
     """Run an experiment of learning from few labels, and write its tables and figures.
 
-    Every finished cell is a file in OUT/cells: a run that was stopped goes on
-    where it was, and several processes may share the work with --part.
+    Every finished cell is a file in OUT/cells and never computed again: a run
+    that was stopped begins the cell in which it was anew. Several processes may
+    share the work with --part.
     """
     from napari_nucbudget.budget.recipe import read_recipe
     from napari_nucbudget.budget.report import write_report
@@ -71,8 +73,8 @@ def budget(
             except StopIteration as end:
                 store = end.value
                 break
-    options = " --quick" * quick + f" --split {split}" * (split != "test")
-    command = f"nucbudget budget {recipe}{options} --out runs/{chosen.name}"
+    options = ["--quick"] * quick + ["--split", split] * (split != "test")
+    command = shlex.join(["nucbudget", "budget", recipe, *options, "--out", str(out)])
     for path in write_report(chosen, store, results or out / "results", split, command):
         typer.echo(str(path))
 
