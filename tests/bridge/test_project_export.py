@@ -148,3 +148,18 @@ def test_counts_name_class_field_and_area(store: ProjectStore) -> None:
         ("field 1", "inflammatory", 0, 0, field, 0.0),
         ("field 1", "miscellaneous", 0, 0, field, 0.0),
     ]
+
+
+@pytest.mark.parametrize("kind", ["csv", "label-set"])
+def test_neither_an_image_nor_a_project_is_written_over(
+    store: ProjectStore, tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / "slide.tif"
+    file.write_bytes(b"pixels")
+    store.add_image((60, 80), path=file, mpp=0.5)
+    for path in (file, tmp_path / "." / "slide.tif", store.path, tmp_path / "other.nucbudget"):
+        with pytest.raises(
+            OutputError, match=r"(itself|name of a project).*[Nn]othing was written"
+        ):
+            export(store, format=kind, path=path, replace=True)
+    assert file.read_bytes() == b"pixels"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from napari_nucbudget.bridge.project_import import (
 )
 from napari_nucbudget.errors import OutputError, PointsError
 from napari_nucbudget.io.formats import FORMATS
-from napari_nucbudget.io.formats.points_file import PointsFile
+from napari_nucbudget.io.formats.csv import read_points_csv
+from napari_nucbudget.io.formats.points_file import Labelled, PointsFile
 from napari_nucbudget.project import ProjectStore, open_project
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
 from napari_nucbudget.types.image import Region
@@ -234,3 +236,56 @@ def test_another_size_or_pixel_size_is_said_before_anything_is_imported(
     assert "120 x 160" in size
     assert "0.25 µm/px, the project 0.5" in mpp
     assert misfits(store, PointsFile(Nuclei.empty(), 0.5, "a.tif", (60, 80)), 1) == ()
+
+
+def test_replacing_takes_fields_back_whose_nuclei_are_gone(store: ProjectStore) -> None:
+    store.add(1, [(5, 5), (8, 8)])
+    store.add_field(1, Region(0, 0, 20, 20))
+    done = take(store, dots([(40, 40)]), replace=True)
+    assert store.fields(1) == ()
+    assert "taken back" in done.remarks[0]
+    store.undo()
+    assert len(store.fields(1)) == 1
+
+
+def test_a_dot_without_class_accepts_a_typed_proposal_as_it_is(store: ProjectStore) -> None:
+    found = Nuclei.from_points([(5, 5)], label=1, origin="nuclei-fcn", prob=[[0.25, 0.5, 0.25]])
+    store.add_proposals(1, found)
+    assert take(store, dots([(5, 5)])).answered == 1
+    assert store.nuclei(1, which="accepted").label.tolist() == [1]
+
+
+def test_a_file_of_another_image_is_said(store: ProjectStore) -> None:
+    store.add_image((60, 80), name="b.tif", mpp=0.5)
+    (told,) = misfits(store, dots([(5, 5)]), 2)
+    assert "lie on 'a.tif', not 'b.tif'" in told
+    assert misfits(store, dots([(5, 5)]), 1) == ()
+
+
+def test_a_label_set_brings_patient_and_split_where_the_project_says_nothing_else(
+    store: ProjectStore,
+) -> None:
+    told = Labelled("P1", "colon", "test", None, None)
+    done = take(store, replace(dots([(5, 5)]), labelled=told))
+    about = store.image(1)
+    assert (about.patient, about.tissue, about.split) == ("P1", "colon", "test")
+    assert done.remarks == ("a.tif: patient P1, tissue colon, split test, says the label set.",)
+    store.describe_image(1, patient="P2", split="validation")
+    assert take(store, replace(dots([(9, 9)]), labelled=told)).remarks == ()
+    assert store.image(1).patient == "P2"
+
+
+def test_a_table_of_several_images_is_one_table_an_image(
+    store: ProjectStore, tmp_path: Path
+) -> None:
+    (tmp_path / "points.csv").write_text(
+        "image,x,y,class\na.tif,5,6,epithelial\nb.tif,7,8,\na.tif,9,10,inflammatory\n"
+    )
+    first, second = result_of(iter_read(tmp_path / "points.csv"))
+    assert (first.image, second.image) == ("a.tif", "b.tif")
+    assert first.nuclei.yx.tolist() == [[6, 5], [10, 9]]
+    assert first.nuclei.label.tolist() == [0, 1]
+    assert second.nuclei.yx.tolist() == [[8, 7]]
+    assert (likely_image(store, first), likely_image(store, second)) == (1, None)
+    with pytest.raises(PointsError, match="nuclei of 2 images"):
+        read_points_csv(tmp_path / "points.csv")

@@ -10,13 +10,13 @@ from qtpy.QtWidgets import QApplication, QDialogButtonBox, QLabel
 
 from napari_nucbudget.errors import ConfigError
 from napari_nucbudget.project import open_project
-from napari_nucbudget.types.classes import DEFAULT_CLASSES, NucleusClass
+from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme, NucleusClass
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.score_map import ScoreMap
 from napari_nucbudget.ui.annotate_widget import AnnotateWidget
 from napari_nucbudget.ui.class_dialog import ClassDialog, RemoveDialog
-from napari_nucbudget.ui.keys import check_key
+from napari_nucbudget.ui.keys import check_key, class_keys
 
 UM = {"scale": (0.5, 0.5), "units": ("um", "um")}
 PLACES = [(60.0, 80.0), (60.0, 200.0), (180.0, 80.0), (180.0, 200.0)]
@@ -340,3 +340,14 @@ def test_every_control_has_a_tooltip_and_takes_the_keyboard(desk):
     own = [c for c in own if type(c.parent()).__name__ != "QTabBar"]
     without = [c for c in own if not c.toolTip()]
     assert not [f"{type(c).__name__} {getattr(c, 'text', str)()}" for c in without]
+
+
+def test_a_class_cannot_have_the_key_of_a_command(desk):
+    dialog = ClassDialog(NucleusClass("tumour", "#ff9100", "J"), DEFAULT_CLASSES)
+    desk.qtbot.addWidget(dialog)
+    dialog._try()
+    assert "that of a command" in dialog.error.text()
+    assert dialog.answer is None
+    # a project of before may have one: then the command has the key
+    old = ClassScheme((*DEFAULT_CLASSES.classes, NucleusClass("old", "#ffffff", "J")))
+    assert list(class_keys(old)) == list(DEFAULT_CLASSES.names)

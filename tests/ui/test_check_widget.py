@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from napari_nucbudget.project import Records
 from napari_nucbudget.types.classes import DEFAULT_CLASSES
 from napari_nucbudget.types.image import Region
-from napari_nucbudget.ui import check_widget
+from napari_nucbudget.ui import check_record, check_widget
 from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.check_record import latest_check
 from napari_nucbudget.ui.check_widget import CheckWidget
@@ -48,8 +48,8 @@ def bench(make_napari_viewer, qtbot, drawn, detector, monkeypatch):
     catalogue = Catalogue()
     catalogue._cards, catalogue._names = cards, {name: name for name in cards}
     monkeypatch.setattr(catalogue, "refresh", lambda: None)
-    monkeypatch.setattr(check_widget, "load_detector", lambda name: detector)
-    monkeypatch.setattr(check_widget, "load_classifier", lambda name: DarkIsEpithelial(typing))
+    monkeypatch.setattr(check_record, "load_detector", lambda name: detector)
+    monkeypatch.setattr(check_record, "load_classifier", lambda name: DarkIsEpithelial(typing))
     monkeypatch.setattr(check_widget, "load_card", cards.__getitem__)
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1300, 1000)
@@ -171,3 +171,31 @@ def test_without_a_field_the_dock_says_what_to_do(bench):
     bench.click(bench.dock.check)
     assert "There is no field to check against" in bench.dock.error.text()
     assert bench.dock.check.isEnabled()
+
+
+def test_fields_without_a_dot_are_no_check(bench):
+    dock = bench.dock
+    bench.session.edit(lambda s: s.add_field(bench.image, FIELD))
+    bench.click(dock.check)
+    assert "no dot in the fields" in dock.error.text()
+    assert Records(bench.session.store).checks() == []
+
+
+def test_figures_say_whose_they_are_and_that_dots_have_changed_since(checked):
+    dock = checked.dock
+    assert "darkness: F1" in dock.scores.text()
+    assert "changed since" not in dock.scores.text()
+    checked.session.edit(lambda s: s.add(checked.image, (50, 50)))
+    checked.qtbot.waitUntil(lambda: "changed since" in dock.scores.text())
+
+
+def test_an_error_under_another_image_is_brought_to_the_front(checked):
+    viewer, layer = checked.viewer, checked.session.current
+    other = viewer.add_image(np.zeros_like(checked.drawn.rgb), name="over it", **UM)
+    assert viewer.layers.index(other) > viewer.layers.index(layer)
+    layer.visible = False
+    checked.click(checked.dock.next)
+    assert layer.visible
+    assert checked.session.current is layer
+    points = checked.session.views.of(layer).points
+    assert viewer.layers.index(other) < viewer.layers.index(layer) < viewer.layers.index(points)

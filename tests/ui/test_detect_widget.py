@@ -410,3 +410,25 @@ def test_large_letters_fit_below_the_histogram(dock_with_image):
     ]
     assert ink
     assert max(ink) < picture.height() - 1  # nothing is cut at the lower edge
+
+
+def test_the_picker_follows_the_image_that_the_other_docks_work_on(dock_with_image, drawn):
+    dock = dock_with_image
+    first = dock.viewer.layers["biopsy"]
+    second = dock.viewer.add_image(drawn.rgb, name="second", scale=(0.5, 0.5), units=("um", "um"))
+    assert dock.widget.form.image.current is second
+    dock.viewer.layers.selection.active = first
+    assert dock.widget.form.image.current is first is dock.widget.session.current
+
+
+def test_a_model_that_is_kept_meanwhile_is_offered_and_the_choice_stays(
+    dock_with_image, monkeypatch
+):
+    form = dock_with_image.widget.form
+    chosen = form.model.currentText()
+    names = [*form._catalogue.names(), "kept"]
+    monkeypatch.setattr(form._catalogue, "refresh", lambda: None)
+    monkeypatch.setattr(form._catalogue, "names", lambda: names)
+    dock_with_image.widget.session.models_changed.emit()
+    assert [form.model.itemText(i) for i in range(form.model.count())].count("kept") == 1
+    assert form.model.currentText() == chosen

@@ -255,3 +255,24 @@ def test_a_pixel_size_that_makes_no_sense_is_as_none(session, viewer):
     assert session.mpp_of() is None
     session.set_mpp(session.current, 0.5)
     assert session.mpp_of() == 0.5
+
+
+def test_a_pixel_size_typed_later_takes_the_place_of_a_wrong_one(session, viewer, told):
+    layer = viewer.add_image(np.zeros((60, 80, 3), np.uint8), name="plain")
+    session.set_mpp(layer, 0.25)
+    image = session.ensure()
+    assert session.store.image(image).mpp == 0.25
+    session.set_mpp(layer, 0.25001)  # the same, rounded
+    assert told == []
+    session.set_mpp(layer, 0.55)
+    assert session.store.image(image).mpp == session.mpp_of(layer) == 0.55
+    assert "0.55 µm/px from now on; it had 0.25" in told[-1]
+
+
+def test_who_holds_a_project_is_said_together_with_all_else(session, viewer, slide, told):
+    layer = open_slide(viewer, slide)
+    with open_project(slide.with_suffix(".nucbudget"), annotator="Ann"):
+        session.open(slide.with_suffix(".nucbudget"))
+        assert layer is session.current
+        assert len(told) == 1
+        assert "process" in told[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
 import time
@@ -267,3 +268,15 @@ def test_a_project_that_is_closed_meanwhile_ends_applying_and_training_without_a
     assert not dock.process.running
     assert dock.status.text() == ""
     assert not dock.pause.isEnabled()
+
+
+def test_a_run_folder_that_was_deleted_is_offered_no_more(bench, tiny_model, tmp_path):
+    form = bench.dock.form
+    own = [shutil.copytree(tiny_model, tmp_path / name) for name in ("one", "two")]
+    for folder in own:
+        form.add_own(folder)
+    assert form.start.findData(str(own[0])) >= 0
+    shutil.rmtree(own[0])
+    form.offer()
+    assert form.start.findData(str(own[0])) < 0 <= form.start.findData(str(own[1]))
+    assert not form.start.signalsBlocked()

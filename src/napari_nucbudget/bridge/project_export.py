@@ -16,7 +16,7 @@ from napari_nucbudget.infer.crop_stain import with_stain
 from napari_nucbudget.io.formats import FORMATS, write_points
 from napari_nucbudget.io.formats.format import Format
 from napari_nucbudget.io.label_sets import write_label_set
-from napari_nucbudget.project import ProjectImage, ProjectStore
+from napari_nucbudget.project import SUFFIX, ProjectImage, ProjectStore
 from napari_nucbudget.project.reading import Which
 from napari_nucbudget.types.image import ImageSource
 from napari_nucbudget.types.labels import Provenance
@@ -91,8 +91,10 @@ def iter_export(store: ProjectStore, request: ExportRequest) -> Generator[Progre
     if not request.images:
         raise OutputError("No image is chosen; open one, or choose all images of the project.")
     if request.format == "label-set":
+        _spare(store, [request.path])
         return (yield from _label_set(store, request))
     paths = _paths(store, request)
+    _spare(store, list(paths.values()))
     there = [path for path in paths.values() if path.exists()]
     if there and not request.replace:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
@@ -111,6 +113,26 @@ def iter_export(store: ProjectStore, request: ExportRequest) -> Generator[Progre
         nuclei += len(points.nuclei)
         remarks += points.remarks
     return Written(tuple(paths.values()), nuclei, tuple(remarks))
+
+
+def _spare(store: ProjectStore, paths: list[Path]) -> None:
+    """Refuse to write over the project itself or one of its images."""
+    for path in paths:
+        place = path.absolute()
+        if place.suffix == SUFFIX:
+            raise OutputError(
+                f"{path} is the name of a project. Choose another; nothing was written."
+            )
+        for image in store.images:
+            if image.absolute is not None and _same_place(place, Path(image.absolute)):
+                raise OutputError(
+                    f"{path} is the image {image.name!r} itself. Choose another name; nothing was "
+                    "written."
+                )
+
+
+def _same_place(one: Path, other: Path) -> bool:
+    return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _label_set(store: ProjectStore, request: ExportRequest) -> Generator[Progress, None, Written]:

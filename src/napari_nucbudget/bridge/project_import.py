@@ -10,8 +10,8 @@ import numpy as np
 
 from napari_nucbudget.errors import PointsError, ProjectError, RegionError
 from napari_nucbudget.io.formats import read_points
-from napari_nucbudget.io.formats.points_file import PointsFile
-from napari_nucbudget.project import ProjectStore
+from napari_nucbudget.io.formats.points_file import Labelled, PointsFile
+from napari_nucbudget.project import ProjectImage, ProjectStore
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
 from napari_nucbudget.types.image import Region, mpp_differ
 from napari_nucbudget.types.nuclei import HUMAN, Nuclei
@@ -113,6 +113,8 @@ def misfits(store: ProjectStore, points: PointsFile, image: int) -> tuple[str, .
     """Sentences on where a file contradicts what the project knows of the image."""
     about = store.image(image)
     told = []
+    if points.image and likely_image(store, points) != image:
+        told.append(f"The file says that its nuclei lie on {points.image!r}, not {about.name!r}.")
     if points.shape is not None and tuple(points.shape) != about.shape:
         told.append(
             f"The file was made on an image of {points.shape[0]} x {points.shape[1]} pixels, "
@@ -215,6 +217,14 @@ def _import_image(
     answered = same = 0
     if plan.replace:
         store.clear(image, reading=plan.reading)
+        emptied = () if plan.reading else store.fields(image)
+        for each in emptied:
+            store.remove_field(each.id)
+        if emptied:
+            remarks.append(
+                f"Fields of {about.name} that were taken back, since they said that all their "
+                f"nuclei were dotted: {len(emptied):,}."
+            )
     else:
         nuclei, answered, same, other = _merged(store, image, nuclei, plan.reading)
         if other:
@@ -228,6 +238,7 @@ def _import_image(
     if about.mpp is None and points.mpp is not None:
         store.describe_image(image, mpp=points.mpp)
         remarks.append(f"{about.name} has {points.mpp:.4g} µm/px, says the file.")
+    remarks += _belongs(store, image, points.labelled)
     return Imported(
         human=done.human + human,
         proposed=done.proposed + len(nuclei) - human,
@@ -236,6 +247,24 @@ def _import_image(
         fields=done.fields + fields,
         remarks=(*remarks, *said),
     )
+
+
+def _belongs(store: ProjectStore, image: int, told: Labelled | None) -> list[str]:
+    """Patient, tissue and split of a label set, where the project says nothing else."""
+    about = store.image(image)
+    if told is None:
+        return []
+    plain = ProjectImage.__dataclass_fields__
+    wanted = {
+        name: getattr(told, name)
+        for name in ("patient", "tissue", "split")
+        if getattr(about, name) == plain[name].default != getattr(told, name)
+    }
+    if not wanted:
+        return []
+    store.describe_image(image, **wanted)
+    said = ", ".join(f"{name} {value}" for name, value in wanted.items())
+    return [f"{about.name}: {said}, says the label set."]
 
 
 def _translated(
@@ -274,8 +303,10 @@ def _merged(
     answers = found & (nuclei.origin == HUMAN) & (there.origin[at] != HUMAN)
     for label in np.unique(nuclei.label[answers]).tolist():
         chosen = answers & (nuclei.label == label)
-        name = "" if label < 0 else nuclei.classes.name(label)
-        store.relabel(there.id[at[chosen]], name)
+        if label < 0:  # a dot without class says that there is a nucleus, and no more
+            store.accept(there.id[at[chosen]])
+        else:
+            store.relabel(there.id[at[chosen]], nuclei.classes.name(label))
     same = found & ~answers
     other = int((same & (there.label[at] != nuclei.label)).sum())
     return nuclei.select(~found), int(answers.sum()), int(same.sum()), other

@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
-from napari_nucbudget.infer.check import ModelCheck
-from napari_nucbudget.project import Checked, ModelUse, ProjectImage, ProjectStore, Records
+from napari_nucbudget.infer.check import ModelCheck, check_models
+from napari_nucbudget.models.library import load_classifier, load_detector
+from napari_nucbudget.project import Checked, ModelUse, ProjectStore, Records
 
 if TYPE_CHECKING:
     from napari_nucbudget.types.card import ModelCard
+    from napari_nucbudget.types.labels import AnnotatedImage
+    from napari_nucbudget.types.progress import Progress
     from napari_nucbudget.ui.session import Session
 
-__all__ = ["last_checked", "latest_check", "note_check", "summary"]
+__all__ = ["checked", "last_checked", "latest_check", "note_check", "summary"]
+
+
+def checked(
+    images: list[AnnotatedImage], detector: str, classifier: str, radius_um: float
+) -> Generator[Progress, None, ModelCheck]:
+    """The work; importing torch and reading weights are part of it."""
+    typing = load_classifier(classifier) if classifier else None
+    found = yield from check_models(images, load_detector(detector), typing, radius_um=radius_um)
+    return found
 
 
 def note_check(
     session: Session,
     check: ModelCheck,
-    images: Sequence[ProjectImage],
+    fields: int,
     models: Mapping[str, ModelCard],
 ) -> None:
     """Keep the figures of a check, at the detector's own threshold, where the project may change.
 
     Parameters
     ----------
-    images : sequence of ProjectImage
-        In all fields of which the models were checked.
+    fields : int
+        In so many the models were checked.
     models : mapping of name to ModelCard
         The detector, and the classifier where there was one, by their names in the pickers.
     """
@@ -43,7 +55,7 @@ def note_check(
         "f1": scores.f1,
         "dots": scores.nuclei,
         "images": scores.images,
-        "fields": sum(len(store.fields(image.id)) for image in images),
+        "fields": fields,
     }
     if types is not None:
         figures["weighted_f1"] = types.weighted_f1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +18,15 @@ from qtpy.QtWidgets import (
 )
 
 from napari_nucbudget.errors import LabelSetError, NucbudgetError
-from napari_nucbudget.infer.check import ErrorKind, ModelCheck, check_models
+from napari_nucbudget.infer.check import ErrorKind, ModelCheck
 from napari_nucbudget.infer.evaluate import PAPER_RADIUS_UM
-from napari_nucbudget.models.library import (
-    DEFAULT_DETECTOR,
-    load_card,
-    load_classifier,
-    load_detector,
-)
-from napari_nucbudget.project import ProjectImage, Records
+from napari_nucbudget.models.library import DEFAULT_DETECTOR, load_card
+from napari_nucbudget.project import Note, ProjectImage, Records
 from napari_nucbudget.types.labels import AnnotatedImage
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.cautions import cautions
-from napari_nucbudget.ui.check_record import last_checked, note_check
+from napari_nucbudget.ui.check_record import checked, last_checked, note_check
 from napari_nucbudget.ui.column import Column
 from napari_nucbudget.ui.confusion_table import ConfusionTable
 from napari_nucbudget.ui.detect_widget import DetectWidget
@@ -41,6 +35,7 @@ from napari_nucbudget.ui.jobs import Job, in_words
 from napari_nucbudget.ui.plot import Plot
 from napari_nucbudget.ui.session import Session
 from napari_nucbudget.ui.theme import colors_of
+from napari_nucbudget.ui.words import Words, shortened
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -62,6 +57,8 @@ class CheckWidget(QWidget):
         self._viewer = session.viewer
         self._catalogue = catalogue or Catalogue()
         self._images: tuple[ProjectImage, ...] = ()
+        self._fields = 0
+        self._stale = False
         self._asked: tuple[tuple[str, str], ...] = ()
         self._last_used: dict[str, str] = {}
         self.check_result: ModelCheck | None = None
@@ -112,10 +109,10 @@ class CheckWidget(QWidget):
         buttons.addWidget(self.check, 1)
         buttons.addWidget(self.cancel)
         self.bar = QProgressBar()
-        self.before = QLabel()
+        self.before = Words()
         self.before.setToolTip("The latest check of this project; the next one takes its place.")
-        self.error, self.scores, self.warnings = QLabel(), QLabel(), QLabel()
-        self.types, self.found = QLabel(), QLabel()
+        self.error, self.scores, self.warnings = Words(), Words(), Words()
+        self.types, self.found = Words(), Words()
         for label in (self.before, self.error, self.scores, self.warnings, self.types, self.found):
             label.setWordWrap(True)
         self.error.setAccessibleName("Error")
@@ -162,6 +159,7 @@ class CheckWidget(QWidget):
         self.confusion.cell_chosen.connect(self._walk_cell)
         self.session.project_changed.connect(self._forget)
         self.session.models_changed.connect(self._offer)
+        self.session.nuclei_changed.connect(self._changed)
         self.session.failed.connect(self._show_error)
         self._viewer.events.theme.connect(self._apply_theme)
 
@@ -227,17 +225,23 @@ class CheckWidget(QWidget):
                     "There is no field to check against: dot every nucleus of a region, and "
                     "declare it under Fields in the annotate dock."
                 )
+            if not any(len(annotated.in_fields()) for _, annotated in pairs):
+                raise LabelSetError(
+                    "There is no dot in the fields, so nothing could be found or missed: dot every "
+                    "nucleus of a region that has some, and declare it under Fields."
+                )
             for _, annotated in pairs:
                 _ = annotated.mpp  # says what is missing, before any work
         except NucbudgetError as error:
             self._show_error(error)
             return
         self._images = tuple(i for i, _ in pairs)
+        self._fields = sum(len(annotated.fields) for _, annotated in pairs)
         boxes = (self.detector, self.classifier)
         self._asked = tuple((b.currentText(), b.currentData()) for b in boxes if b.currentData())
         self.job.start(
             partial(
-                _checked,
+                checked,
                 [annotated for _, annotated in pairs],
                 self.detector.currentData(),
                 self.classifier.currentData(),
@@ -266,7 +270,8 @@ class CheckWidget(QWidget):
         cards = [load_card(model) for _, model in self._asked]
         told = cautions(check, cards, self._images, store)
         names = [name for name, _ in self._asked]
-        note_check(self.session, check, self._images, dict(zip(names, cards, strict=True)))
+        note_check(self.session, check, self._fields, dict(zip(names, cards, strict=True)))
+        self._stale = False
         self.warnings.setText("".join(f"<p>⚠ {sentence}</p>" for sentence in told))
         self._show_types(check)
         self._show_at_threshold()
@@ -292,7 +297,7 @@ class CheckWidget(QWidget):
         assert self.check_result is not None
         self.threshold = float(self.check_result.curve.threshold[index])
         for widget in self._viewer.window.dock_widgets.values():
-            if isinstance(widget, DetectWidget):
+            if isinstance(widget, DetectWidget) and widget.tuned_for == self._asked[0][0]:
                 widget.result.threshold.setValue(self.threshold)
         self._live.start()
 
@@ -305,14 +310,24 @@ class CheckWidget(QWidget):
         interval = f"95 % interval {low:.2f} to {high:.2f}"
         if scores.images == 1:
             interval = "one image gives no interval"
+        stale = "<br>Dots or fields have changed since: check once more." if self._stale else ""
         self.scores.setText(
-            f"<b>F1 {scores.f1:.3f}</b> ({interval})<br>"
+            f"<b>{shortened(self._asked[0][0])}: F1 {scores.f1:.3f}</b> ({interval})<br>"
             f"precision {scores.precision:.3f}, recall {scores.recall:.3f}<br>"
             f"threshold {self.threshold:.2f}, radius {scores.radius_um:g} µm<br>"
             f"{scores.nuclei:,} dots in {scores.images} image{'s' * (scores.images != 1)}; "
-            f"best F1 {scores.best.f1:.3f} at {scores.best.threshold:.2f}"
+            f"best F1 {scores.best.f1:.3f} at {scores.best.threshold:.2f}{stale}"
         )
         self._walk_kind()
+
+    def _changed(self, notes: tuple[Note, ...] | None) -> None:
+        """Figures of dots that were changed meanwhile are said to be old."""
+        if self.check_result is None or self._stale:
+            return
+        mine = {image.id for image in self._images}
+        if notes is None or any(note.fields or mine & note.nuclei.keys() for note in notes):
+            self._stale = True
+            self._live.start()
 
     # -- errors
 
@@ -374,12 +389,3 @@ class CheckWidget(QWidget):
         self.error.setStyleSheet(f"color: {colors.error};")
         self.warnings.setStyleSheet(f"color: {colors.ask};")
         self.curve.set_colors(colors)
-
-
-def _checked(
-    images: list[AnnotatedImage], detector: str, classifier: str, radius_um: float
-) -> Generator[Progress, None, ModelCheck]:
-    """The work; importing torch and reading weights are part of it."""
-    typing = load_classifier(classifier) if classifier else None
-    found = yield from check_models(images, load_detector(detector), typing, radius_um=radius_um)
-    return found

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from napari_nucbudget.errors import ConfigError
 from napari_nucbudget.project import ClassCount
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
-from napari_nucbudget.ui.keys import FREE_KEYS, check_key
+from napari_nucbudget.ui.keys import FREE_KEYS, check_key, command_keys
 
 __all__ = ["SPARE_COLORS", "ClassDialog", "RemoveDialog", "new_class", "swatch"]
 
@@ -39,8 +39,7 @@ def new_class(classes: ClassScheme) -> NucleusClass:
     colors = {c.color.lower() for c in classes.classes}
     keys = {c.key.upper() for c in classes.classes}
     color = next((c for c in SPARE_COLORS if c not in colors), SPARE_COLORS[0])
-    reserved = {"N", "K", "J"}  # the defaults for walking through proposals
-    key = next((k for k in FREE_KEYS if k not in keys | reserved), "")
+    key = next((k for k in FREE_KEYS if k not in keys | command_keys()), "")
     return NucleusClass("", color, key)
 
 
@@ -92,6 +91,11 @@ class ClassDialog(QDialog):
             same = [c.name for c in self._others.classes if key and c.key.upper() == key.upper()]
             if same:
                 raise ConfigError(f"The class {same[0]!r} has the key {key} already.")
+            if key.upper() in command_keys():
+                raise ConfigError(
+                    f"The key {key} is that of a command; choose another, or give the command "
+                    "another key in the Preferences."
+                )
             asked = NucleusClass(self.name.text().strip(), self._color, key)
             ClassScheme((*self._others.classes, asked))
         except ConfigError as error:

@@ -34,6 +34,7 @@ from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.image_choice import ImageChoice
 from napari_nucbudget.ui.theme import Colors
 from napari_nucbudget.ui.viewport import check_drawable, drawn_region, image_shape, visible_region
+from napari_nucbudget.ui.words import Words
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -64,6 +65,8 @@ class DetectForm(QWidget):
 
     changed = Signal()
     model_changed = Signal()
+    size_set = Signal(object, float)
+    """An image layer was given the pixel size that was typed."""
     failed = Signal(object)
 
     def __init__(self, viewer: Viewer, catalogue: Catalogue, parent: QWidget | None = None) -> None:
@@ -113,7 +116,7 @@ class DetectForm(QWidget):
         self.device.setToolTip(
             "What computes: auto takes a graphics card where there is one, else the processor."
         )
-        self.hint = QLabel()
+        self.hint = Words()
         self.hint.setWordWrap(True)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
 
@@ -164,6 +167,19 @@ class DetectForm(QWidget):
         self.classifier.addItems(self._catalogue.classifiers())
         self.classifier.setToolTip("Give nuclei the likeliest class of this model, or none.")
         self._choose_model()
+
+    def offer_models(self) -> None:
+        """Offer models too that were kept meanwhile; those chosen stay chosen."""
+        self._catalogue.refresh()
+        pickers = (
+            (self.model, self._catalogue.names()),
+            (
+                self.classifier,
+                self._catalogue.classifiers(),
+            ),
+        )
+        for picker, names in pickers:
+            picker.addItems([name for name in names if picker.findText(name) < 0])
 
     def _choose_model(self) -> None:
         name = self.model.currentText()
@@ -245,6 +261,7 @@ class DetectForm(QWidget):
         if image is not None and mpp is not None:
             self._typed.pop(image, None)
             set_pixel_size(self._viewer, image, mpp)
+            self.size_set.emit(image, mpp)
 
     # -- region
 

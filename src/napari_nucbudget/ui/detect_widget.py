@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QWidget,
@@ -33,6 +32,7 @@ from napari_nucbudget.ui.nuclei_view import NucleiView
 from napari_nucbudget.ui.result_panel import ResultPanel, default_values
 from napari_nucbudget.ui.session import Session
 from napari_nucbudget.ui.theme import colors_of
+from napari_nucbudget.ui.words import Words, shortened
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -62,7 +62,7 @@ class DetectWidget(QWidget):
         self._views: list[NucleiView] = []
         self._view: NucleiView | None = None
         self._request: DetectRequest | None = None
-        self._tuned_for = ""
+        self.tuned_for = ""  # the model whose threshold and distance the sliders show
         self._started = 0.0
         self._proposals: Proposals | None = None
         colors = colors_of(napari_viewer)
@@ -103,10 +103,10 @@ class DetectWidget(QWidget):
         policy = self.bar.sizePolicy()
         policy.setRetainSizeWhenHidden(True)  # what is below stays in its place
         self.bar.setSizePolicy(policy)
-        self.status = QLabel()
+        self.status = Words()
         self.status.setWordWrap(True)
         self.status.setText("\N{NO-BREAK SPACE}")  # what is below stays in its place
-        self.error = QLabel()
+        self.error = Words()
         self.error.setWordWrap(True)
         self.error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.error.setAccessibleName("Error")
@@ -144,6 +144,10 @@ class DetectWidget(QWidget):
         self.typing_job.finished.connect(self._keep_typed)
         self.typing_job.failed.connect(self._fail)
         self.kept.asked.connect(self._keep)
+        self.form.size_set.connect(self.session.set_mpp)
+        self.session.image_changed.connect(self._follow_session)
+        self.session.models_changed.connect(self.form.offer_models)
+        self._follow_session()
         self.session.failed.connect(self._show_error)
         self.session.join(self)
         self.result.threshold_changed.connect(self._live.start)
@@ -162,6 +166,10 @@ class DetectWidget(QWidget):
                 self.form.image.join()
         return super().event(event)
 
+    def _follow_session(self) -> None:
+        """The image that the other docks work on."""
+        self.form.image.choose(self.session.current)
+
     # -- a run
 
     def _start(self) -> None:
@@ -174,7 +182,7 @@ class DetectWidget(QWidget):
         self._request = request
         self._started = time.monotonic()
         self.status.setText("")
-        if request.model == self._tuned_for:
+        if request.model == self.tuned_for:
             threshold, distance = self.result.threshold.value(), self.result.distance.value()
         else:
             threshold, distance = default_values(self._catalogue.card(request.model))
@@ -212,7 +220,7 @@ class DetectWidget(QWidget):
         self._proposals = proposals
         self._view = self._view_of(self._request.image)
         self._tune_for(self._request.model)
-        self.result.setTitle(f"Result in {self._request.image.name}")
+        self.result.setTitle(f"Result in {shortened(self._request.image.name)}")
         device = proposals.detector.device
         seconds = time.monotonic() - self._started
         text = f"Done in {time_in_words(seconds)} on {device}."
@@ -370,8 +378,8 @@ class DetectWidget(QWidget):
             self._tune_for(name)
 
     def _tune_for(self, model: str) -> None:
-        if model != self._tuned_for:
-            self._tuned_for = model
+        if model != self.tuned_for:
+            self.tuned_for = model
             self.result.use_card(self._catalogue.card(model))
 
     def _show_error(self, error: BaseException | None) -> None:

@@ -80,8 +80,10 @@ class ErrorWalk:
         layer: Any = session.layer_of(self._images[found.image])
         if layer is None:
             return
+        session.views.bring_forward(layer)
         if layer is not session.current:
             session.choose(layer)
+            self._stay_at(layer)
             self._ring()
         point = np.zeros(layer.ndim)
         point[-2:] = found.y, found.x
@@ -95,6 +97,14 @@ class ErrorWalk:
         view = session.views.of(layer)
         if view is not None:
             view.select([] if found.nucleus is None else [found.nucleus])
+
+    def _stay_at(self, layer: Any) -> None:
+        """Activate the nuclei of an image: the session follows what is active."""
+        view, layers = self._session.views.of(layer), self._session.viewer.layers
+        if view is not None and view.points is not None and view.points in layers:
+            layers.selection.active = view.points
+        else:
+            layers.selection.active = layer
 
     def _ring(self) -> None:
         """Rings around the findings in the current image, on a layer that only shows them."""

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QGroupBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QVBoxLayout,
@@ -37,6 +36,7 @@ from napari_nucbudget.project.recovery import data_folder
 from napari_nucbudget.types.labels import Provenance
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.ui.jobs import Job
+from napari_nucbudget.ui.words import Words
 
 if TYPE_CHECKING:
     from napari_nucbudget.ui.session import Session
@@ -104,7 +104,7 @@ class ExportPanel(QWidget):
                 QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             )
             box.setMinimumContentsLength(16)
-        self.what = QLabel()
+        self.what = Words()
         self.what.setWordWrap(True)
         self.what.setAccessibleName("What the file will hold")
         self.training = self._training()
@@ -118,7 +118,7 @@ class ExportPanel(QWidget):
         self.export.setToolTip("Write the nuclei; the project stays as it is.")
         self.cancel = QPushButton("&Cancel")
         self.cancel.setToolTip("Stop after the file that is being written.")
-        self.status = QLabel()
+        self.status = Words()
         self.status.setWordWrap(True)
         form = QFormLayout()
         form.addRow("&Nuclei of", self.scope)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from napari_nucbudget.ui.column import Column
 from napari_nucbudget.ui.count_table import CountTable
@@ -14,6 +14,7 @@ from napari_nucbudget.ui.import_panel import ImportPanel
 from napari_nucbudget.ui.jobs import in_words
 from napari_nucbudget.ui.session import Session
 from napari_nucbudget.ui.theme import colors_of
+from napari_nucbudget.ui.words import Words
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -30,7 +31,7 @@ class ExportWidget(QWidget):
         self.out = ExportPanel(session)
         self.in_ = ImportPanel(session)
         self.counts = CountTable(session)
-        self.error = QLabel()
+        self.error = Words()
         self.error.setWordWrap(True)
         self.error.setAccessibleName("Error")
         self.error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

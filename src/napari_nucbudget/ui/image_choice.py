@@ -40,9 +40,10 @@ class ImageChoice(QComboBox):
         index = self.currentIndex()
         return self._layers[index] if 0 <= index < len(self._layers) else None
 
-    def choose(self, layer: Image) -> None:
-        """Choose a layer that is in the list."""
-        self.setCurrentIndex(self._layers.index(layer))
+    def choose(self, layer: Image | None) -> None:
+        """Choose a layer; one that is not in the list changes nothing."""
+        if layer in self._layers:
+            self.setCurrentIndex(self._layers.index(layer))
 
     def join(self) -> None:
         """Follow the viewer's layers."""

@@ -30,12 +30,15 @@ __all__ = [
     "link",
     "open_pixels",
     "project_for",
+    "take_pixel_size",
 ]
 
 WHOLE_PX = 1 << 22
 SAMPLE_PX = 64
 SQUARES = 8
 PLANES = 4
+SAME_SIZE = 1e-3
+"""Relative difference of two pixel sizes that rounding makes."""
 _TAGS: weakref.WeakKeyDictionary[Any, tuple[Any, str]] = weakref.WeakKeyDictionary()
 """The data of layers that were looked at, and what came of it."""
 
@@ -180,9 +183,21 @@ def _checked(store: ProjectStore, image: ProjectImage, file: Path | None, mpp: f
     if mpp_differ(mpp, image.mpp):
         return (
             f"The layer of {image.name} says {mpp:.4g} µm/px, the project {image.mpp:.4g}. "
-            "The nuclei lie right; correct the wrong pixel size before training."
+            "The nuclei lie right. Type the right pixel size in the dock Detect nuclei, and press "
+            "'Set on layer', before anything is counted, checked or trained."
         )
     return ""
+
+
+def take_pixel_size(store: ProjectStore, image: int, mpp: float) -> str:
+    """Put another µm per pixel into the project; a sentence where it had one before."""
+    about = store.image(image)
+    if about.mpp is not None and abs(mpp / about.mpp - 1) < SAME_SIZE:
+        return ""
+    store.describe_image(image, mpp=mpp)
+    if about.mpp is None:
+        return ""
+    return f"{about.name} has {mpp:.4g} µm/px from now on; it had {about.mpp:.4g}."
 
 
 def open_pixels(

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QGroupBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QVBoxLayout,
@@ -37,6 +36,7 @@ from napari_nucbudget.io.formats.points_file import PointsFile
 from napari_nucbudget.types.nuclei import HUMAN
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.ui.jobs import Job
+from napari_nucbudget.ui.words import Words, shortened
 
 if TYPE_CHECKING:
     from napari_nucbudget.ui.session import Session
@@ -60,6 +60,7 @@ class ImportPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._points: list[PointsFile] = []
+        self._answered: dict[str, Any] = {}
         self._name = ""
         self.targets: list[QComboBox] = []
         self.answers: dict[str, QComboBox] = {}
@@ -99,9 +100,9 @@ class ImportPanel(QWidget):
         self.read = QPushButton("&Read")
         self.read.setToolTip("Look into the file; nothing is imported yet.")
         self.found = QGroupBox("In the file")
-        self.content = QLabel()
+        self.content = Words()
         self.content.setWordWrap(True)
-        self.warning = QLabel()
+        self.warning = Words()
         self.warning.setWordWrap(True)
         self._target_form, self._class_form = QFormLayout(), QFormLayout()
         self.mode = QComboBox()
@@ -113,7 +114,7 @@ class ImportPanel(QWidget):
         self.skip = QCheckBox("Leave out nuclei outside the image")
         self.take = QPushButton("&Import")
         self.take.setToolTip("Bring the nuclei into the project; Ctrl+Z takes all of it back.")
-        self.status = QLabel()
+        self.status = Words()
         self.status.setWordWrap(True)
         places = QHBoxLayout()
         for button in (self.browse, self.browse_folder, self.read):
@@ -175,7 +176,7 @@ class ImportPanel(QWidget):
     # -- what is in it, and what has to be answered
 
     def _show(self, points: Sequence[PointsFile]) -> None:
-        self._points = list(points)
+        self._points, self._answered = list(points), {}
         self.status.setText("")
         self.found.setVisible(bool(points))
         if points:
@@ -190,7 +191,11 @@ class ImportPanel(QWidget):
             session.ensure()
 
     def _questions(self) -> None:
-        """One row for each image of the file, and for each class that the project lacks."""
+        """One row for each image of the file, and for each class that the project lacks.
+
+        What a person chose in one that was there before stays chosen.
+        """
+        answered = dict(self._answered)
         for form in (self._target_form, self._class_form):
             while form.rowCount():
                 form.removeRow(0)
@@ -203,11 +208,11 @@ class ImportPanel(QWidget):
                     box.setItemData(at, image.id)
                 box.setToolTip("The image of the project that these nuclei lie on.")
                 likely = likely_image(store, each)
-                if likely is None and len(self._points) == 1:
+                if likely is None and len(self._points) == 1 and not each.image:
                     likely = self._session.image
                 box.setCurrentIndex(max(box.findData(likely), 0) if likely is not None else 0)
-                box.currentIndexChanged.connect(self._update)
-                self._target_form.addRow(f"{each.image or 'Nuclei'} →", box)
+                self._keep_answer(box, f"image {len(self.targets)}", answered)
+                self._target_form.addRow(f"{shortened(each.image or 'Nuclei', 24)} →", box)
                 self.targets.append(box)
             names = store.classes.names
             for one in new_classes(self._points, store.classes):
@@ -215,9 +220,21 @@ class ImportPanel(QWidget):
                 for at, answer in enumerate((*names, ""), start=1):
                     box.setItemData(at, answer)
                 box.setToolTip(f"The project has no class {one.name!r}.")
+                self._keep_answer(box, f"class {one.name}", answered)
                 self._class_form.addRow(f"New class {one.name!r}:", box)
                 self.answers[one.name] = box
         self._update()
+
+    def _keep_answer(self, box: QComboBox, question: str, answered: dict[str, Any]) -> None:
+        """Give a box the answer of before, and remember what is chosen from now on."""
+        if question in answered and (at := box.findData(answered[question])) >= 0:
+            box.setCurrentIndex(at)
+
+        def remember() -> None:
+            self._answered[question] = box.currentData()
+            self._update()
+
+        box.currentIndexChanged.connect(remember)
 
     def _update(self, *_: Any) -> None:
         store = self._session.store

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_nucbudget.infer.propose import Proposals
 from napari_nucbudget.project import ProjectStore, Records
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.ui.keys import class_keys
+from napari_nucbudget.ui.words import Words
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -37,7 +38,7 @@ class KeepPanel(QWidget):
         self.keep.setEnabled(False)
         self.at_once = QCheckBox("at once")
         self.at_once.setToolTip("Keep the nuclei of every run as soon as it has finished.")
-        self.told = QLabel()
+        self.told = Words()
         self.told.setWordWrap(True)
         row = QHBoxLayout()
         row.addWidget(self.keep, 1)

@@ -158,14 +158,21 @@ class Keys:
         self._session.keys_changed.emit()
 
 
+def command_keys() -> set[str]:
+    """Keys of commands, in upper case: no class can have them."""
+    return {key.upper() for key in settings().values()}
+
+
 def class_keys(classes: ClassScheme) -> dict[str, str]:
     """Key of each class that has a usable one."""
-    keys = {}
+    keys, taken = {}, command_keys()
     for each in classes.classes:
         try:
-            keys[each.name] = check_key(each.key)
+            key = check_key(each.key)
         except ConfigError:
             continue
+        if key.upper() not in taken:
+            keys[each.name] = key
     return keys
 
 

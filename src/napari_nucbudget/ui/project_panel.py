@@ -20,6 +20,7 @@ from napari_nucbudget.errors import NucbudgetError
 from napari_nucbudget.project import SUFFIX, bring_back
 from napari_nucbudget.ui.jobs import in_words
 from napari_nucbudget.ui.theme import Colors
+from napari_nucbudget.ui.words import Words, shortened
 
 if TYPE_CHECKING:
     from napari_nucbudget.ui.session import Session
@@ -35,7 +36,7 @@ class ProjectPanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.state = QLabel()
+        self.state = Words()
         self.state.setWordWrap(True)
         self.start = QPushButton("S&tart")
         self.open = QPushButton("&Open…")
@@ -49,8 +50,8 @@ class ProjectPanel(QWidget):
         self.annotator = QLineEdit()
         self.annotator.setPlaceholderText("your name")
         self.annotator.setToolTip("Who annotates; every dot remembers it.")
-        self.told = QLabel()
-        self.error = QLabel()
+        self.told = Words()
+        self.error = Words()
         self.error.setAccessibleName("Error")
         for label in (self.told, self.error):
             label.setWordWrap(True)
@@ -100,7 +101,9 @@ class ProjectPanel(QWidget):
             self.told.setVisible(False)
         else:
             only = " (read only)" if store.read_only else ""
-            self.state.setText(f"<b>{store.path.stem}</b>{only}, {_images(len(store.images))}")
+            self.state.setText(
+                f"<b>{shortened(store.path.stem)}</b>{only}, {_images(len(store.images))}"
+            )
             self.state.setToolTip(str(store.path))
             self.start.setToolTip("Enter the current image into the project, to label it.")
         new = session.current is not None and session.image is None

@@ -77,6 +77,7 @@ class ProposalWalk:
         if view is None or layer is None or store is None:
             return
         self.current = id
+        session.views.bring_forward(layer)
         found = store.nuclei(view.image, ids=np.array([id]))
         if not len(found):
             return

@@ -34,7 +34,7 @@ from napari_nucbudget.project import ProjectImage, ProjectStore, open_project, o
 from napari_nucbudget.types.image import ImageSource
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.score_map import ScoreMap
-from napari_nucbudget.ui.image_link import former_image, link, open_pixels, project_for
+from napari_nucbudget.ui import image_link
 from napari_nucbudget.ui.keys import Keys
 from napari_nucbudget.ui.removals import Removals
 from napari_nucbudget.ui.slides import is_slide
@@ -85,8 +85,7 @@ class Session(QObject):
         self._viewer = weakref.ref(viewer)
         self.store: ProjectStore | None = None
         self.current: Image | None = None
-        self.reading = 0
-        self._annotator = ""
+        self.reading, self._annotator = 0, ""
         self._links: list[tuple[Image, int]] = []
         self._mpp: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self._seen = 0
@@ -145,7 +144,7 @@ class Session(QObject):
     def suggested(self, layer: Image | None = None) -> Path | None:
         """Where the project of an image, default the current one, is or would be started."""
         layer = layer or self.current
-        return None if layer is None else project_for(layer)
+        return None if layer is None else image_link.project_for(layer)
 
     def open(self, path: Path | str, *, read_only: bool = False, create: bool = True) -> bool:
         """Open a project in place of the one that is open; whether that worked.
@@ -163,8 +162,8 @@ class Session(QObject):
         self._link_all()
         self.project_changed.emit()
         self.image_changed.emit()
-        for notice in (*locked, *store.notices):
-            self.told.emit(notice)
+        if notices := (*locked, *store.notices):
+            self.told.emit(" ".join(notices))
         return True
 
     def _opened(
@@ -258,11 +257,12 @@ class Session(QObject):
             self.image_changed.emit()
 
     def set_mpp(self, layer: Image, mpp: float) -> None:
-        """Remember the µm per pixel that a person typed for a layer that does not say it."""
+        """Take the µm per pixel that a person typed, in place of what the project had."""
         self._mpp[layer] = mpp
-        store, image = self.store, self.image_of(layer)
-        if store and image is not None and not (store.read_only or store.image(image).mpp):
-            self.edit(lambda store: store.describe_image(image, mpp=mpp))
+        if (image := self.image_of(layer)) is None or self.read_only:
+            return
+        if told := self.edit(lambda store: image_link.take_pixel_size(store, image, mpp)):
+            self.told.emit(told)
 
     def mpp_of(self, layer: Image | None = None) -> float | None:
         """µm per level-0 pixel of a layer: what it says, was typed, or the project knows."""
@@ -279,14 +279,14 @@ class Session(QObject):
         ------
         ImageError, ProjectError
         """
-        return open_pixels(self.store, image, self.layer_of(image.id))
+        return image_link.open_pixels(self.store, image, self.layer_of(image.id))
 
     @property
     def changed_image(self) -> int | None:
         """The project image whose file the current layer was, before that file was changed."""
         if self.store is None or self.current is None or self.image is not None:
             return None
-        former = former_image(self.store, self.current)
+        former = image_link.former_image(self.store, self.current)
         return None if former is None else former.id
 
     def relink(self, layer: Image, image: int, *, accept_changed: bool = False) -> bool:
@@ -304,7 +304,7 @@ class Session(QObject):
         if known is not None or self.store is None:
             return known
         try:
-            image, notice = link(self.store, layer, add=add, mpp=self._mpp.get(layer))
+            image, notice = image_link.link(self.store, layer, add=add, mpp=self._mpp.get(layer))
         except NucbudgetError as error:
             self.failed.emit(error)
             return None

@@ -56,6 +56,8 @@ class SplitTable(QTableWidget):
     def show_rows(self, rows: Sequence[SplitRow]) -> None:
         """Show what is planned."""
         if tuple(rows) == self._rows:
+            for number, row in enumerate(rows):  # a choice that changed nothing is taken back
+                self.cellWidget(number, 3).setCurrentText(row.used)
             return
         self._rows = tuple(rows)
         self.blockSignals(True)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QSpinBox, QWidget
 
+from napari_nucbudget.errors import NucbudgetError
 from napari_nucbudget.learn.run_folder import Task
 from napari_nucbudget.learn.transfer import CLASSIFIER, FINE_TUNE_DETECTOR
 from napari_nucbudget.models.library import DEFAULT_DETECTOR, load_card
 from napari_nucbudget.project import Records
+from napari_nucbudget.types.card import ModelCard
 from napari_nucbudget.ui.catalogue import Catalogue
 
 if TYPE_CHECKING:
@@ -99,8 +102,7 @@ class TrainForm(QWidget):
         self.start.clear()
         for name in self._catalogue.names(self.task):
             self.start.addItem(name, name)
-        for folder in self._own:
-            card = load_card(folder)
+        for folder, card in self._cards_of_own():
             if card.task == self.task:
                 self.start.addItem(f"{card.name} (new)", str(folder))
         if self.task == "classification":
@@ -117,6 +119,15 @@ class TrainForm(QWidget):
             self.changed.emit()  # the steps that were typed still fit
         else:
             self._default_steps()
+
+    def _cards_of_own(self) -> list[tuple[Path, ModelCard]]:
+        """Models that were trained here; a person may have deleted their folders since."""
+        found = []
+        for folder in self._own:
+            with suppress(NucbudgetError):
+                found.append((folder, load_card(folder)))
+        self._own = [folder for folder, _ in found]
+        return found
 
     def _in_use(self) -> str:
         """The model that was applied last."""

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QGroupBox,
     QHeaderView,
-    QLabel,
     QLineEdit,
     QPushButton,
     QTableWidget,
@@ -29,6 +28,7 @@ from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.ui.apply_model import Application, apply, commit, prepare
 from napari_nucbudget.ui.jobs import Job
+from napari_nucbudget.ui.words import Words, shortened
 
 if TYPE_CHECKING:
     from napari_nucbudget.ui.session import Session
@@ -62,7 +62,7 @@ class TrainOutcome(QGroupBox):
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.table.setMaximumHeight(140)
         self.table.setToolTip("Both models on the same images; brackets: 95 % interval.")
-        self.note = QLabel()
+        self.note = Words()
         self.note.setWordWrap(True)
         self.view = QPushButton("Apply to &view")
         self.view.setToolTip("Use the new model on what is on screen. Ctrl+Z takes it back.")
@@ -106,7 +106,7 @@ class TrainOutcome(QGroupBox):
         self._model, self._parent_model = model, parent
         self._asked = None
         self.setVisible(True)
-        self.setTitle(f"Trained model {load_card(model).name}")
+        self.setTitle(f"Trained model {shortened(load_card(model).name)}")
         self.table.setRowCount(0)
         self.table.setVisible(False)
         held = None if plan is None else plan.test if len(plan.test) else plan.validation

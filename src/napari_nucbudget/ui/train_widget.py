@@ -11,7 +11,6 @@ from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import (
     QApplication,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QWidget,
@@ -49,6 +48,7 @@ from napari_nucbudget.ui.training_process import (
     has_model,
     reports_of,
 )
+from napari_nucbudget.ui.words import Words
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -89,10 +89,10 @@ class TrainWidget(QWidget):
         self._project_changed()
 
     def _build(self) -> None:
-        self.told = QLabel()
-        self.problem = QLabel()
-        self.error = QLabel()
-        self.status = QLabel()
+        self.told = Words()
+        self.problem = Words()
+        self.error = Words()
+        self.status = Words()
         for label in (self.told, self.problem, self.error, self.status):
             label.setWordWrap(True)
         self.error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -139,6 +139,7 @@ class TrainWidget(QWidget):
         self.outcome.failed.connect(self._show_error)
         self.outcome.told.connect(self.status.setText)
         self.outcome.kept.connect(lambda name: self.form.offer())
+        self.outcome.kept.connect(lambda name: self.session.models_changed.emit())
         self.outcome.applied.connect(self.form.choose)
         self._viewer.events.theme.connect(self._apply_theme)
 

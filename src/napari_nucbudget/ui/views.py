@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_nucbudget.ui.slides import is_slide
 from napari_nucbudget.ui.store_view import StoreView
 
 if TYPE_CHECKING:
@@ -36,6 +37,16 @@ class Views(QObject):
 
     def __iter__(self) -> Iterator[StoreView]:
         return iter(self._views)
+
+    def bring_forward(self, layer: Image) -> None:
+        """Show an image and its nuclei in front of the other images, which may lie over it."""
+        layers, view = self._session.viewer.layers, self.of(layer)
+        layer.visible = True
+        own = [each for each in (layer, None if view is None else view.points) if each in layers]
+        above = layers[layers.index(layer) + 1 :]
+        if any(is_slide(each) and each.visible for each in above):
+            for each in own:
+                layers.move(layers.index(each), len(layers))
 
     def clear(self, *, layers: bool = True) -> None:
         """End all views; with the window closed there are no `layers` to take out."""

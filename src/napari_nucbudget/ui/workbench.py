@@ -11,7 +11,6 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QDockWidget,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QPushButton,
     QSizePolicy,
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_nucbudget.ui.next_step import Step, facts_of, next_step
 from napari_nucbudget.ui.session import Session
 from napari_nucbudget.ui.theme import colors_of
+from napari_nucbudget.ui.words import Words
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -76,7 +76,7 @@ class WorkbenchWidget(QWidget):
         self._viewer = session.viewer
         self._titles = dock_titles()
         self._step = Step("")
-        self.line = QLabel()
+        self.line = Words()
         self.line.setWordWrap(True)
         self.line.setAccessibleName("What do I do next?")
         self.line.setToolTip("What do I do next? Read from the state of the project.")

@@ -24,7 +24,7 @@ from typing import Any, Literal
 from napari_nucbudget.errors import ConfigError, PointsError
 from napari_nucbudget.io.csv_table import read_csv_table
 from napari_nucbudget.io.files import write_atomically
-from napari_nucbudget.io.formats.facts import VERSION, check_version, facts_of, read_facts
+from napari_nucbudget.io.formats.facts import VERSION, Facts, check_version, facts_of, read_facts
 from napari_nucbudget.io.formats.format import EVERYTHING, Format
 from napari_nucbudget.io.formats.points_file import PointsFile, checked
 from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme
@@ -72,7 +72,26 @@ def _write(path: Path, points: PointsFile) -> Path:
 
 
 def read_points_csv(path: Path | str, classes: ClassScheme | None = None) -> PointsFile:
-    """Nuclei from a CSV with or without the header lines.
+    """Nuclei of one image from a CSV with or without the header lines, see `read_images`.
+
+    Raises
+    ------
+    PointsError
+        As `read_images`, and where the table holds the nuclei of several images.
+    """
+    found = read_images(Path(path), classes)
+    if len(found) > 1:
+        raise PointsError(
+            f"{path} holds the nuclei of {len(found):,} images, by its column 'image'; those of "
+            "one are needed."
+        )
+    return found[0]
+
+
+def read_images(path: Path, classes: ClassScheme | None = None) -> list[PointsFile]:
+    """Nuclei from a CSV with or without the header lines; one table an image.
+
+    A column ``image``, as label sets have it, names the image of each nucleus.
 
     Without them the classes are the default ones and the pixel size is None;
     the table needs the columns y and x at least.
@@ -88,7 +107,6 @@ def read_points_csv(path: Path | str, classes: ClassScheme | None = None) -> Poi
     PointsError
         Where the file is absent, of a newer version, or not such a table.
     """
-    path = Path(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:  # a name may hold any newline
             text = file.read()
@@ -105,7 +123,10 @@ def read_points_csv(path: Path | str, classes: ClassScheme | None = None) -> Poi
         frame, scheme = _table(table), classes or facts.classes or DEFAULT_CLASSES
         if "label" not in frame and "class" in frame:
             frame = frame.rename(columns={"class": "label"})
-        nuclei = Nuclei.from_frame(frame, scheme)
+        parts = {facts.image: frame}
+        if "image" in frame and len(frame):
+            parts = {str(name): part for name, part in frame.groupby("image", sort=False)}
+        tables = {name: Nuclei.from_frame(part, scheme) for name, part in parts.items()}
     except ConfigError as error:  # a class that is not known
         raise PointsError(
             f"{path}: {error} Correct it, or name all classes in the first lines of the file: "
@@ -115,10 +136,12 @@ def read_points_csv(path: Path | str, classes: ClassScheme | None = None) -> Poi
         raise PointsError(f"{path}: {error}") from error
     except (TypeError, ValueError) as error:
         raise PointsError(f"{path} is not a table of points: {error}.") from error
-    remarks = _completeness(header, len(nuclei), table) + _remarks(list(frame), scheme)
-    return checked(
-        PointsFile(nuclei, facts.mpp, facts.image, facts.shape, facts.fields, remarks=remarks)
-    )
+    remarks = _completeness(header, len(frame), table) + _remarks(list(frame), scheme)
+    own = facts if len(tables) < 2 else Facts(mpp=facts.mpp)  # what the header says is of one
+    return [
+        checked(PointsFile(nuclei, own.mpp, name, own.shape, own.fields, remarks=remarks))
+        for name, nuclei in tables.items()
+    ]
 
 
 def _completeness(header: dict[str, Any], rows: int, table: str) -> tuple[str, ...]:
@@ -134,7 +157,7 @@ def _completeness(header: dict[str, Any], rows: int, table: str) -> tuple[str, .
 
 def _table(text: str) -> Any:
     """pandas table; a class may be called NA, so that only numbers may be missing."""
-    words = ("label", "class", "origin")
+    words = ("label", "class", "origin", "image")
     columns = read_csv_table(text, nrows=0).columns
     return read_csv_table(
         text,
@@ -180,7 +203,7 @@ CSV = Format(
     name="csv",
     title="Table of nuclei (CSV)",
     suffixes=(".nuclei.csv", ".csv"),
-    read=lambda path, classes: [read_points_csv(path, classes)],
+    read=read_images,
     write=_write,
     keeps=EVERYTHING,
 )
