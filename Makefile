@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[gui,slides,fast,dev]'
 	@touch $(READY)
 
-demo: $(READY)  ## Detect nuclei in the sample image: table, overlay and score in demo_output/
+demo: $(READY)  ## Detect nuclei in the sample image: picture and table in demo_output/, score printed
 	$(BIN)/nucbudget demo
 
 app: $(READY)  ## Open napari with the sample image and the dock "Detect nuclei"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -156,6 +157,15 @@ def test_the_shipped_models_are_listed(run):
     code, stdout, _ = run("models", "list", "--json")
     assert code == 0
     assert {"colon-fcn", "nuclei-fcn"} <= {m["name"] for m in json.loads(stdout)}
+
+
+def test_a_kept_model_is_listed_by_the_name_of_its_folder(run, model, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUCBUDGET_MODELS", str(tmp_path / "kept"))
+    shutil.copytree(model, tmp_path / "kept" / "renamed")
+    assert "renamed  (detection" in run("models", "list")[1]
+    names = [m["name"] for m in json.loads(run("models", "list", "--json")[1])]
+    assert "renamed" in names
+    assert "darkness" not in names
 
 
 def test_a_card_is_shown_with_licence_and_scores(run):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from napari_nucbudget.io.formats import read_points, write_points
 from napari_nucbudget.io.formats.points_file import PointsFile
@@ -104,6 +105,25 @@ def test_a_label_set_of_several_images_becomes_a_folder_of_tables(run, tmp_path)
     assert code == 0
     (points,) = read_points(tmp_path / "one.csv")
     np.testing.assert_array_equal(points.nuclei.yx, [[4, 3], [6, 5]])
+
+
+def test_a_folder_of_one_folder_becomes_a_folder_of_one_table(run, tmp_path):
+    folder = tmp_path / "Classification" / "img1"
+    folder.mkdir(parents=True)
+    savemat(folder / "img1_epithelial.mat", {"detection": np.array([[1.0, 2.0], [3.0, 4.0]])})
+    out = tmp_path / "tables"
+    code, stdout, _ = run("convert", folder.parent, out, "--to", "csv", "--mpp", "0.55")
+    assert code == 0
+    assert [p.name for p in out.iterdir()] == ["img1.nuclei.csv"]
+    assert stdout.startswith(f"{out / 'img1.nuclei.csv'}: 2 nuclei")
+    # one image that is named, or a file that is
+    for given, name, more in (
+        (folder, "a", ()),
+        (folder.parent, "b", ("--only", "img1")),
+        (folder.parent, "c.csv", ()),
+    ):
+        assert run("convert", given, tmp_path / name, "--to", "csv", *more)[0] == 0
+        assert (tmp_path / name).is_file()
 
 
 def test_outlines_become_centroids_and_that_is_said(run, tmp_path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import tifffile
 
 from napari_nucbudget.cli.slide_output import bytes_of, folders_of, regions_of
 from napari_nucbudget.errors import ConfigError, OutputError, PointsError
+from napari_nucbudget.infer import cluster
 from napari_nucbudget.infer.slide import iter_slide
 from napari_nucbudget.infer.slide_summary import summarize
 from napari_nucbudget.models.library import load_detector
@@ -210,3 +213,47 @@ def test_a_cluster_needs_a_place_to_compute(run: Any, slide: Path, tmp_path: Pat
     code, _, err = run("cluster", slide, "--out", tmp_path / "out")
     assert code == 2
     assert "--scheduler ADDRESS" in err
+
+
+SCHEDULER = """
+import asyncio, distributed
+async def serve():
+    async with distributed.Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
+        print(scheduler.address, flush=True)
+        await scheduler.finished()
+asyncio.run(serve())
+"""
+
+
+def test_a_cluster_whose_scheduler_is_killed_says_so_in_one_sentence(
+    run: Any,
+    slide: Path,
+    model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    said: list[str] = []
+    with subprocess.Popen(
+        [sys.executable, "-c", SCHEDULER], stdout=subprocess.PIPE, text=True
+    ) as scheduler:
+        try:
+            assert scheduler.stdout is not None
+            address = scheduler.stdout.readline().strip()
+
+            def warn(message: str, *values: Any) -> None:
+                said.append(message % values)
+                scheduler.kill()
+
+            monkeypatch.setattr(cluster, "LOOK_S", 0.2)
+            monkeypatch.setattr(cluster.log, "warning", warn)
+            code, _, err = run(
+                "cluster", slide, "--out", tmp_path / "out", "-m", model, "--scheduler", address
+            )
+        finally:
+            scheduler.kill()
+    assert f"The scheduler at {address} has no workers" in said[0]
+    assert code == 2
+    assert "The scheduler is gone" in err
+    assert "start it and the workers" in err
+    assert not [record for record in caplog.records if record.name.startswith("distributed")]

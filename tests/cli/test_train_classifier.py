@@ -11,6 +11,7 @@ from PIL import Image
 
 from napari_nucbudget.io.label_sets import write_label_set
 from napari_nucbudget.learn.methods.supervised import SupervisedMethod
+from napari_nucbudget.models.card_text import score_line
 from napari_nucbudget.models.library import load_card, load_classifier
 from napari_nucbudget.types.image import Region
 from tests.typed_discs import typed_discs, typed_set
@@ -251,6 +252,19 @@ def test_two_classes_at_one_place_count_as_none_and_are_named(train, data, caplo
     assert code == 2
     assert "within 0.5 µm and count as without class: train0 at x=12, y=12." in caplog.text
     assert "18 labels was asked for, but 17 nuclei are labelled" in stderr
+
+
+def test_the_score_that_is_printed_is_that_of_the_card(run, data, tmp_path):
+    """Each epoch looks at a nucleus once; in the end views are averaged, as in use."""
+    config = tmp_path / "few.toml"
+    config.write_text("steps = 2\nsteps_per_epoch = 1\n")
+    code, stdout, _ = run(
+        "train", "classifier", "--data", data, "--method", "supervised", "--config", config,
+        "--out", tmp_path / "model",
+    )  # fmt: skip
+    assert code == 0
+    (record,) = load_card(tmp_path / "model").scores
+    assert stdout == (f"{tmp_path / 'model'}: weights of step 2 (steps)\n  {score_line(record)}\n")
 
 
 @pytest.fixture

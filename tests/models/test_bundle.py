@@ -130,6 +130,18 @@ def test_corrupt_safetensors_are_refused_although_the_hash_fits(
         Detector.load(tiny_model)
 
 
+@pytest.mark.parametrize("value", [torch.nan, -torch.inf])
+def test_a_weight_that_is_no_number_is_refused(
+    tiny_detector: Detector, tiny_model: Path, value: float
+) -> None:
+    """At once, since some runtimes make numbers of it again."""
+    state = {k: v.contiguous().clone() for k, v in tiny_detector.network.state_dict().items()}
+    state["conv2.bias"][1] = value
+    replace_weights(tiny_model, to_bytes(state))
+    with pytest.raises(ModelError, match=r"weights\.safetensors holds values that are not numbers"):
+        Detector.load(tiny_model)
+
+
 def test_missing_weights_are_named(tiny_model: Path) -> None:
     (tiny_model / WEIGHTS_FILE).unlink()
     with pytest.raises(ModelError, match=r"weights\.safetensors cannot be read: No such file"):
@@ -161,13 +173,22 @@ def test_a_card_that_understates_the_receptive_field_is_refused(tiny_model: Path
 
 def test_an_unknown_architecture_is_answered_with_near_misses(tiny_model: Path) -> None:
     change_card(tiny_model, architecture="fnc")
-    with pytest.raises(UnknownNameError, match="no detector network named 'fnc'"):
+    words = r"card\.json is wrong at architecture: There is no detector network named 'fnc'"
+    with pytest.raises(UnknownNameError, match=words):
         Detector.load(tiny_model)
 
 
 def test_an_argument_that_the_architecture_lacks_is_refused(tiny_model: Path) -> None:
     change_card(tiny_model, arguments={"widht": 8})
-    with pytest.raises(ConfigError, match=r"'fcn' does not take these arguments: .*widht"):
+    words = r"card\.json is wrong at arguments: .*'fcn' does not take these arguments: .*widht"
+    with pytest.raises(ConfigError, match=words):
+        Detector.load(tiny_model)
+
+
+@pytest.mark.parametrize("field", ["threshold", "min_distance_um"])
+def test_a_detector_without_a_number_that_it_needs_is_refused(tiny_model: Path, field: str) -> None:
+    change_card(tiny_model, **{field: None})
+    with pytest.raises(ModelError, match=rf"card\.json is wrong at {field}: a detector needs"):
         Detector.load(tiny_model)
 
 

@@ -14,6 +14,8 @@ from napari_nucbudget.errors import ModelError
 from napari_nucbudget.types.card import SCHEMA_VERSION, ModelCard, TrainingData
 from napari_nucbudget.types.classes import DEFAULT_CLASSES
 
+NAN, INF = float("nan"), float("inf")
+
 
 @pytest.fixture
 def values(card_with: Callable[..., ModelCard]) -> dict[str, Any]:
@@ -64,6 +66,17 @@ def test_a_missing_field_is_named(tmp_path: Path, values: dict[str, Any], field:
         ({"classes": [{"name": "a", "color": "b", "hotkey": "c"}]}, "is wrong at classes"),
         ({"training_data": [{"name": "a"}]}, r"is wrong at training_data\.0\.split"),
         ({"schema_version": 0}, "is wrong at schema_version"),
+        ({"smoothing_px": INF}, "is wrong at smoothing_px: .*finite number"),
+        ({"smoothing_px": 1e7}, "is wrong at smoothing_px: .*less than or equal to 20"),
+        ({"score_smoothing_px": NAN}, "is wrong at score_smoothing_px: .*finite number"),
+        ({"min_distance_um": 1e9}, "is wrong at min_distance_um: .*less than or equal to 100"),
+        ({"temperature": INF}, "is wrong at temperature: .*finite number"),
+        ({"curve": [{"loss": NAN}]}, r"is wrong at curve\.0\.loss: .*finite number"),
+        (
+            {"arguments": {"width": -1}},
+            r"wrong at arguments: .*width must lie in 0 \.\. 1024, got -1",
+        ),
+        ({"arguments": {"depth": 10**9}}, "is wrong at arguments: .*depth must lie in"),
     ],
 )
 def test_a_wrong_value_is_named(
@@ -74,7 +87,20 @@ def test_a_wrong_value_is_named(
 
 
 @pytest.mark.parametrize(
-    "change", [{"mpp": 0}, {"mpp": -0.5}, {"std": [0.2, 0, 0.2]}, {"mean": [0.1]}, {"extra": 1}]
+    "change",
+    [
+        {"mpp": 0},
+        {"mpp": -0.5},
+        {"mpp": 1e-6},
+        {"mpp": 1e9},
+        {"mpp": INF},
+        {"std": [0.2, 0, 0.2]},
+        {"std": [0.2, INF, 0.2]},
+        {"mean": [0.1]},
+        {"mean": [0.1, NAN, 0.1]},
+        {"receptive_field": 10**7},
+        {"extra": 1},
+    ],
 )
 def test_a_wrong_input_is_named(
     tmp_path: Path, values: dict[str, Any], change: dict[str, Any]
@@ -82,6 +108,12 @@ def test_a_wrong_input_is_named(
     values["input"].update(change)
     with pytest.raises(ModelError, match=rf"is wrong at input\.{next(iter(change))}"):
         ModelCard.load(stored(tmp_path, values))
+
+
+def test_a_setting_of_the_training_may_be_infinite(tmp_path: Path, values: dict[str, Any]) -> None:
+    """The paper's recipe has no bound on gradients."""
+    card = ModelCard.load(stored(tmp_path, {**values, "config": {"clip_norm": INF}}))
+    assert card.config == {"clip_norm": INF}
 
 
 @pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, 99])

@@ -83,7 +83,8 @@ def convert(
         places, written = [out], labels.nuclei_count
         remarks = _left_out(found, labels)
     else:
-        places, written, remarks = _files(out, found, target), _nuclei(found), []
+        several = len(found) > 1 or (only is None and _is_set(given, reads))
+        places, written, remarks = _files(out, found, target, several), _nuclei(found), []
     _report(found, places, target, written, remarks, as_json)
 
 
@@ -218,11 +219,20 @@ def _left_out(found: list[PointsFile], labels: LabelSet) -> list[str]:
     return remarks
 
 
-def _files(out: Path, found: list[PointsFile], target: Format) -> list[Path]:
-    """One file an image; a folder of them where there are several."""
+def _is_set(given: Path, reads: str | None) -> bool:
+    """Whether it is a CRCHistoPhenotypes folder of folders, which may hold one image only."""
+    from napari_nucbudget.io.formats import format_to_read
+
+    if not given.is_dir() or any(given.glob("*.mat")):
+        return False
+    return (reads or format_to_read(given).name) == "crchisto"
+
+
+def _files(out: Path, found: list[PointsFile], target: Format, several: bool) -> list[Path]:
+    """One file an image; a folder of them where there are several, or OUT is one."""
     from napari_nucbudget.io.formats import write_points
 
-    if len(found) == 1 and not out.is_dir():
+    if len(found) == 1 and not out.is_dir() and (out.suffix or not several):
         return [write_points(out, found[0], format=target.name)]
     if out.suffix and not out.is_dir():
         raise OutputError(

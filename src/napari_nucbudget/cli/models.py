@@ -16,21 +16,21 @@ def models_list(as_json: AsJson = False) -> None:
     from napari_nucbudget.models.card_text import score_line
     from napari_nucbudget.models.library import list_models, load_card
 
-    cards = [load_card(folder) for folder in list_models().values()]
+    cards = {name: load_card(folder) for name, folder in list_models().items()}
     if as_json:
         entries = [
             {
-                "name": card.name,
+                "name": name,
                 "task": card.task,
                 "summary": card.summary,
                 "scores": [r.model_dump(mode="json") for r in card.scores if r.split == "test"],
             }
-            for card in cards
+            for name, card in cards.items()
         ]
         typer.echo(json.dumps(entries))
         return
-    for card in cards:
-        typer.echo(f"{card.name}  ({card.task}, {card.input.mpp:g} µm/px)  {card.summary}")
+    for name, card in cards.items():
+        typer.echo(f"{name}  ({card.task}, {card.input.mpp:g} µm/px)  {card.summary}")
         for record in card.scores:
             if record.split == "test":
                 typer.echo(f"  {score_line(record)}")

@@ -230,6 +230,9 @@ def _spoken(
 
 
 def _summarise(run: TrainingRun, as_json: bool) -> None:
+    from napari_nucbudget.models.card_text import score_line
+    from napari_nucbudget.models.library import load_card
+
     best = max(run.reports, key=lambda r: r.score)
     summary = {
         "model": str(run.model_dir),
@@ -243,12 +246,13 @@ def _summarise(run: TrainingRun, as_json: bool) -> None:
         typer.echo(json.dumps(summary))
         return
     why = {"nan": "the loss was no longer a number; the best weights were kept"}
-    f1 = best.validation.get("f1")
-    score = "no validation images" if f1 is None else f"validation F1 {f1:.3f}"
+    # as measured in the end: a classifier's reports look at each nucleus once
+    scores = [score_line(record) for record in load_card(run.model_dir).scores]
     typer.echo(
-        f"{run.model_dir}: {score}, weights of step {best.step:,} "
-        f"({why.get(run.stopped, run.stopped)})"
+        f"{run.model_dir}: weights of step {best.step:,} ({why.get(run.stopped, run.stopped)})"
     )
+    for line in scores or ["no validation images"]:
+        typer.echo(f"  {line}")
 
 
 def _classifier_settings(

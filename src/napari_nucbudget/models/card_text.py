@@ -15,18 +15,21 @@ def score_line(record: ScoreRecord) -> str:
     if "weighted_f1" in m:
         classes = ", ".join(f"{name} {f1:.3f}" for name, f1 in record.class_f1.items())
         return (
-            f"{where}: weighted F1 {m['weighted_f1']:.3f}{_interval(record.weighted_f1_ci)}, "
+            f"{where}: weighted F1 {m['weighted_f1']:.3f}{_interval(record)}, "
             f"macro F1 {m['macro_f1']:.3f}, accuracy {m['accuracy']:.3f}"
             + (f" ({classes})" if classes else "")
             + f", calibration error {m['ece']:.3f}; {size} at {record.mpp:g} µm/px"
         )
     return (
-        f"{where}: F1 {m['f1']:.3f}{_interval(record.f1_ci)}, best F1 {m['best_f1']:.3f}, "
+        f"{where}: F1 {m['f1']:.3f}{_interval(record)}, best F1 {m['best_f1']:.3f}, "
         f"AUPR {m['aupr']:.3f}; {size}, radius {record.radius_um:g} µm at {record.mpp:g} µm/px"
     )
 
 
-def _interval(bounds: tuple[float, float] | None) -> str:
+def _interval(record: ScoreRecord) -> str:
+    if record.images == 1:
+        return " (no interval: all nuclei are in one image)"
+    bounds = record.weighted_f1_ci or record.f1_ci
     return f" (95 % interval {bounds[0]:.3f} to {bounds[1]:.3f})" if bounds else ""
 
 

@@ -121,6 +121,11 @@ class Classifier:
         Returns
         -------
         (N, C) float32, rows add up to 1
+
+        Raises
+        ------
+        ModelError
+            Where the network gives values that are not numbers.
         """
         import torch
 
@@ -137,6 +142,11 @@ class Classifier:
                     logits = network(x[:, :, SHIFT:-SHIFT, SHIFT:-SHIFT])[None]
                 prob = (logits.double() / temperature).softmax(dim=2).mean(dim=0)
                 out[start : start + BATCH] = prob.float().cpu().numpy()
+        if not np.isfinite(out).all():
+            raise ModelError(
+                f"The model {self.card.name!r} gives values that are not numbers; choose the "
+                "runtime eager, or another model."
+            )
         return out
 
     def _input(self, pixels: NDArray[Any]) -> torch.Tensor:

@@ -36,6 +36,9 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAMING = (
+    "use up to 64 letters, digits, dots, hyphens and underscores, beginning with a letter or digit"
+)
 
 
 def shipped_models() -> dict[str, Path]:
@@ -54,11 +57,15 @@ def user_folder() -> Path:
 def list_models() -> dict[str, Path]:
     """Names and folders of the models that ship and of those that a user kept.
 
-    No weights are read. A kept model whose card cannot be read is left out, and logged.
+    No weights are read. A kept model whose card cannot be read, or whose folder has a name
+    that `model_folder` does not take, is left out, and logged.
     """
     shipped = shipped_models()
     found = dict(shipped)
-    for file in sorted(user_folder().glob(f"*/{CARD_FILE}")):
+    for file in sorted(user_folder().glob(f"[!.]*/{CARD_FILE}")):  # hidden: being written
+        if not NAME.fullmatch(file.parent.name):
+            log.warning("%s cannot be named, and is left out. Rename it: %s.", file.parent, NAMING)
+            continue
         try:
             ModelCard.load(file)
         except ModelError as error:
@@ -83,10 +90,7 @@ def keep_model(folder: Path | str, name: str) -> Path:
     source = model_folder(folder)
     name = name.strip()
     if not NAME.fullmatch(name):
-        raise ConfigError(
-            f"{name!r} cannot be the name of a model: use up to 64 letters, digits, dots, hyphens "
-            "and underscores, beginning with a letter or digit."
-        )
+        raise ConfigError(f"{name!r} cannot be the name of a model: {NAMING}.")
     taken = {known.casefold() for known in (*shipped_models(), *_kept())}
     if name.casefold() in taken:
         raise ConfigError(f"There is a model named {name!r} already; choose another name.")

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_nucbudget.errors import ConfigError, ModelError, OutputError
+from napari_nucbudget.errors import ConfigError, ModelError, OutputError, UnknownNameError
 from napari_nucbudget.io.files import write_atomically
 from napari_nucbudget.nets import CLASSIFIERS, DETECTORS
 from napari_nucbudget.types.card import ModelCard
@@ -83,8 +83,8 @@ def read_model(folder: Path | str, *, task: str) -> tuple[ModelCard, torch.nn.Mo
     ------
     ModelError
         Where a file is absent or damaged, the model is for another task, the
-        weights' hash is not the card's, they do not fit the architecture, or
-        the card misstates it.
+        weights' hash is not the card's, they are not all numbers or do not fit
+        the architecture, the card misstates it, or lacks what its task needs.
     UnknownNameError, ConfigError
         For an architecture, or an argument of it, that this version lacks.
     """
@@ -92,7 +92,8 @@ def read_model(folder: Path | str, *, task: str) -> tuple[ModelCard, torch.nn.Mo
     from safetensors.torch import load as from_bytes
 
     folder = Path(folder)
-    card = ModelCard.load(folder / CARD_FILE)
+    place = folder / CARD_FILE
+    card = ModelCard.load(place)
     if card.task != task:
         wanted = {"detection": "a detector", "classification": "a classifier"}[task]
         raise ModelError(f"{card.name} is for {card.task}; {wanted} is needed here.")
@@ -113,7 +114,20 @@ def read_model(folder: Path | str, *, task: str) -> tuple[ModelCard, torch.nn.Mo
         state = from_bytes(data)
     except SafetensorError as error:
         raise ModelError(f"{folder / WEIGHTS_FILE} is damaged: {error}.") from error
-    network = build_network(card.architecture, card.arguments)
+    if not all(values.isfinite().all() for values in state.values()):
+        raise ModelError(
+            f"{folder / WEIGHTS_FILE} holds values that are not numbers; get the model again, or "
+            "train it anew."
+        )
+    try:
+        _ = (DETECTORS if task == "detection" else CLASSIFIERS)[card.architecture]
+        network = build_network(card.architecture, card.arguments)
+    except UnknownNameError as error:
+        raise UnknownNameError(
+            f"The model card {place} is wrong at architecture: {error}"
+        ) from error
+    except ConfigError as error:
+        raise ConfigError(f"The model card {place} is wrong at arguments: {error}") from error
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -126,4 +140,25 @@ def read_model(folder: Path | str, *, task: str) -> tuple[ModelCard, torch.nn.Mo
             f"The card in {folder} states a receptive field of {card.input.receptive_field} "
             f"px, the network {card.architecture!r} has {reach}: tiles would not fit together."
         )
+    _refuse_misfit(place, card, network)
     return card, network
+
+
+def _refuse_misfit(place: Path, card: ModelCard, network: Any) -> None:
+    """Refuse a card that lacks what its task needs, or says other than the network takes."""
+    wrong = f"The model card {place} is wrong at"
+    if card.task == "detection":
+        for field in ("threshold", "min_distance_um"):
+            if getattr(card, field) is None:
+                raise ModelError(f"{wrong} {field}: a detector needs a number there.")
+        return
+    if card.input.patch != network.patch:
+        raise ModelError(
+            f"{wrong} input.patch: the network {card.architecture!r} takes {network.patch} px, "
+            f"the card says {card.input.patch}."
+        )
+    if len(card.classes) != network.head.out_features:
+        raise ModelError(
+            f"{wrong} classes: the network has {network.head.out_features} outputs, the card "
+            f"names {len(card.classes)} classes."
+        )

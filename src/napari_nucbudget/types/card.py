@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationErro
 
 from napari_nucbudget.errors import ConfigError, ModelError
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
+from napari_nucbudget.types.image import MPP_RANGE
+from napari_nucbudget.types.training import RANGES
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -21,10 +23,13 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+MOST = 1024
+"""Greatest receptive field in pixels, and greatest number among a network's arguments: far more
+than any network here has, and no more than memory holds."""
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class StainReference(_Frozen):
@@ -40,11 +45,11 @@ class InputSpec(_Frozen):
     With a `stain`, every image is first given that mean and spread of optical density.
     """
 
-    mpp: PositiveFloat
+    mpp: float = Field(ge=MPP_RANGE[0], le=MPP_RANGE[1])
     mean: tuple[float, float, float]
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     patch: int | None = None
-    receptive_field: int = Field(gt=0)
+    receptive_field: int = Field(gt=0, le=MOST)
     stain: StainReference | None = None
 
 
@@ -99,10 +104,10 @@ class ModelCard(_Frozen):
     classes: list[dict[str, str]] = Field(default_factory=list)
     input: InputSpec
     threshold: float | None = Field(default=None, ge=0, le=1)
-    min_distance_um: float | None = Field(default=None, gt=0)
-    smoothing_px: float | None = Field(default=None, ge=0)
+    min_distance_um: float | None = Field(default=None, gt=0, le=RANGES["min_distance_um"][1])
+    smoothing_px: float | None = Field(default=None, ge=0, le=RANGES["smoothing_px"][1])
     """Gaussian on the map before peaks are sought, model pixels."""
-    score_smoothing_px: float | None = Field(default=None, ge=0)
+    score_smoothing_px: float | None = Field(default=None, ge=0, le=RANGES["score_smoothing_px"][1])
     """Gaussian on the map whose height at a peak is its score; None: the same as for peaks."""
     alpha: float | None = None
     d_max_um: float | None = None
@@ -121,6 +126,14 @@ class ModelCard(_Frozen):
     created: str = ""
     software: dict[str, str] = Field(default_factory=dict)
     weights_sha256: str = ""
+
+    @field_validator("arguments")
+    @classmethod
+    def _arguments_are_no_larger_than_networks(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        for name, value in arguments.items():
+            if isinstance(value, (int, float)) and not 0 <= value <= MOST:
+                raise ValueError(f"{name} must lie in 0 .. {MOST}, got {value!r}")
+        return arguments
 
     @field_validator("classes")
     @classmethod

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_nucbudget.core.class_metrics import class_scores
-from napari_nucbudget.errors import TrainingError
+from napari_nucbudget.errors import ModelError, TrainingError
 from napari_nucbudget.infer.evaluate import class_score_record
 from napari_nucbudget.learn.augment import augment_pixels, dihedral
 from napari_nucbudget.learn.patch_data import nucleus_patches, stain_reference
@@ -203,8 +203,9 @@ class SupervisedMethod:
         if not known.any():
             return None, {}
         model = self.bundle(network)
-        prob = model.probabilities(self._validation.rgb[known], average=False)
-        if not np.isfinite(prob).all():
+        try:
+            prob = model.probabilities(self._validation.rgb[known], average=False)
+        except ModelError:
             return float("nan"), {}
         scores = self._scores(prob, known)
         chosen = scores.weighted_f1 if self.config.validation == "paper" else None
