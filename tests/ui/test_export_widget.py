@@ -191,3 +191,28 @@ def test_the_counts_follow_the_project_and_can_be_pasted_into_a_spreadsheet(desk
     desk.qtbot.waitUntil(lambda: counts.text().splitlines()[1].split("\t")[3] == "3")
     desk.click(counts.copy)
     assert QApplication.clipboard().text() == counts.text()
+
+
+def test_answers_stay_when_another_layer_is_chosen_and_a_named_image_is_not_guessed(
+    desk, drawn, tmp_path
+):
+    first = desk.session.ensure()
+    other = desk.viewer.add_image(drawn.rgb[::-1], name="other", **UM)
+    second = desk.session.ensure(other)
+    tumour = ClassScheme((NucleusClass("tumour", "#ff0000", "Q"),))
+    nuclei = Nuclei.from_points([(5, 5)], label=0, classes=tumour)
+    path = write_points(tmp_path / "a.nuclei.csv", PointsFile(nuclei, 0.5, ""), format="csv")
+    desk.read(path)
+    panel = desk.dock.in_
+    assert panel.targets[0].currentData() == second
+    panel.answers["tumour"].setCurrentText("are epithelial")
+    desk.viewer.layers.selection.active = desk.session.layer_of(first)
+    assert desk.session.image == first
+    assert panel.targets[0].currentData() == second
+    assert panel.answers["tumour"].currentData() == "epithelial"
+
+    named = write_points(tmp_path / "b.nuclei.csv", PointsFile(nuclei, 0.5, "c.png"), format="csv")
+    desk.read(named)
+    assert panel.targets[0].currentData() is None
+    panel.targets[0].setCurrentIndex(1)
+    assert "lie on 'c.png'" in panel.warning.text()

@@ -75,8 +75,8 @@ class ImportPanel(QWidget):
         self.job.progressed.connect(self._show_progress)
         self.job.finished.connect(self._show)
         self.job.failed.connect(self._fail)
-        for signal in (session.project_changed, session.image_changed):
-            signal.connect(self._questions)
+        session.image_changed.connect(self._questions)
+        session.project_changed.connect(self._ask_anew)
         self._show([])
 
     def _build(self) -> None:
@@ -176,7 +176,7 @@ class ImportPanel(QWidget):
     # -- what is in it, and what has to be answered
 
     def _show(self, points: Sequence[PointsFile]) -> None:
-        self._points, self._answered = list(points), {}
+        self._points, self.targets, self._answered = list(points), [], {}
         self.status.setText("")
         self.found.setVisible(bool(points))
         if points:
@@ -190,11 +190,19 @@ class ImportPanel(QWidget):
         if session.current is not None and session.image is None and not session.read_only:
             session.ensure()
 
+    def _ask_anew(self) -> None:
+        """Another project has other images and classes."""
+        self.targets, self._answered = [], {}
+        self._questions()
+
     def _questions(self) -> None:
         """One row for each image of the file, and for each class that the project lacks.
 
-        What a person chose in one that was there before stays chosen.
+        What was chosen in one that was there before stays chosen: another layer is no answer.
         """
+        for number, box in enumerate(self.targets):
+            if box.currentData() is not None:
+                self._answered[f"image {number}"] = box.currentData()
         answered = dict(self._answered)
         for form in (self._target_form, self._class_form):
             while form.rowCount():
