@@ -147,3 +147,13 @@ def test_scores_carry_what_they_depend_on() -> None:
         "mpp": 0.55,
         "seconds": 2.5,
     }
+
+
+@pytest.mark.parametrize("threshold", [0.7, 0.1, 0.3])
+def test_a_score_equal_to_the_threshold_counts_whatever_type_either_has(threshold: float) -> None:
+    dots = np.array([(0.0, 0.0), (50.0, 50.0)])
+    for kind in (np.float32, np.float64):
+        image = ImageDetections(dots, np.array([threshold, 0.9], kind), dots)
+        for value in (threshold, np.float64(threshold), np.float32(threshold)):
+            found = detection_scores([image], threshold=value, radius_um=3.3, mpp=0.5)
+            assert found.recall == 1.0

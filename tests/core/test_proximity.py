@@ -244,3 +244,13 @@ def test_smoothing_looks_no_further_than_its_stated_radius() -> None:
     values[0, 20] = 1.0
     reached = np.flatnonzero(smooth(values, 1.7)[0])
     assert reached.max() - 20 == gaussian_radius(1.7)
+
+
+def test_numbers_in_another_byte_order_have_the_same_peaks() -> None:
+    values = np.random.default_rng(0).random((40, 50)).astype(np.float32)
+    other = values.astype(">f4")
+    np.testing.assert_array_equal(smooth(other, 1.5), smooth(values, 1.5))
+    found, expected = (
+        local_maxima(each, min_distance=3, threshold=0.5).pixel for each in (other, values)
+    )
+    np.testing.assert_array_equal(found, expected)

@@ -325,3 +325,23 @@ def test_a_real_aperio_file_states_its_pixel_size_and_is_read(nucbudget_data: Pa
     corner = source.read(Region(2900, 2150, 67, 70))
     assert corner.shape == (67, 70, 3)
     assert 150 < corner.mean() < 250
+
+
+def test_an_ome_size_in_x_alone_counts_for_both_axes(
+    tmp_path: Path, rgb: NDArray[np.uint8]
+) -> None:
+    source = written(
+        tmp_path / "a.ome.tif",
+        rgb,
+        photometric="rgb",
+        metadata={"axes": "YXS", "PhysicalSizeX": 500.0, "PhysicalSizeXUnit": "nm"},
+    )
+    assert source.mpp == pytest.approx(0.5)
+
+
+def test_colours_under_further_axes_are_said_to_be_so(
+    tmp_path: Path, rgb: NDArray[np.uint8]
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", rgb[None], photometric="rgb")
+    with pytest.raises(ImageError, match="colours under further axes"):
+        open_image(tmp_path / "a.tif")
