@@ -39,6 +39,8 @@ def test_a_bow_tie_crosses_itself_and_a_ring_that_touches_itself_does_not() -> N
     touching = [[0, 0], [0, 10], [5, 5], [10, 10], [10, 0], [5, 5]]
     assert not Outline(np.array(touching, float)).crosses_itself()
     assert not Outline(square(0, 0, 1), (square(0.2, 0.2, 0.1),)).crosses_itself()
+    at_a_corner = [[1, 4], [1, 1], [0, 2], [2, 6], [5, 3], [1, 2], [0, 2]]
+    assert Outline(np.array(at_a_corner, float)).crosses_itself()
 
 
 @pytest.mark.parametrize("corners", [np.zeros((2, 2)), np.zeros((4, 3))])

@@ -16,6 +16,8 @@ __all__ = ["Outline", "Outlines"]
 
 PIECES = 2048
 """Pieces into which a region is cut to see where something holds, about."""
+ALIKE = 1e-9
+"""Share of its bounds by which two areas of a ring may differ."""
 SAMPLES = 8
 """Points a side of a piece's bounds that are looked at."""
 
@@ -177,21 +179,12 @@ def _enclosed(ring: NDArray[np.floating]) -> float:
 
 
 def _crosses(ring: NDArray[np.float64]) -> bool:
-    ends = np.roll(ring, -1, axis=0)
-    for i in range(len(ring) - 2):
-        # Sides that follow one another meet in their corner.
-        last = len(ring) - (i == 0)
-        a, b, c, d = ring[i], ends[i], ring[i + 2 : last], ends[i + 2 : last]
-        apart = _side(a, b, c) * _side(a, b, d) < 0
-        if (apart & (_side(c, d, a) * _side(c, d, b) < 0)).any():
-            return True
-    return False
+    """Whether the ring goes around some place twice, or the other way than around the rest."""
+    import shapely
 
-
-def _side(
-    start: NDArray[np.float64], end: NDArray[np.float64], point: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """On which side of a line points lie: above 0, below 0, or 0 on it."""
-    along, to = end - start, point - start
-    side: NDArray[np.float64] = along[..., 0] * to[..., 1] - along[..., 1] * to[..., 0]
-    return side
+    polygon = shapely.Polygon(ring[:, ::-1])
+    if shapely.is_valid(polygon):
+        return False
+    sides = np.ptp(ring, axis=0)
+    evenly = shapely.area(shapely.make_valid(polygon))
+    return bool(abs(_enclosed(ring) - evenly) > ALIKE * sides[0] * sides[1])
