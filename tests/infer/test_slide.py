@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -464,3 +465,36 @@ def test_a_mask_part_knows_the_same_as_the_mask(slide: Path, dark: Detector) -> 
         yx = (rng.random((200, 2)) * (place.height, place.width) + (place.y, place.x)).astype("f4")
         yx = yx[Region.whole(slide_case.SHAPE).contains(yx)]
         np.testing.assert_array_equal(block.on_tissue(yx), tissue.contains(yx))
+
+
+def test_a_run_on_a_zarr_slide_that_an_earlier_version_began_goes_on(
+    slide: Path, dark: Detector, tmp_path: Path
+) -> None:
+    pixels = open_image(slide).read(Region.whole(slide_case.SHAPE))
+    other = slide_case.draw(seed=1)[0]
+    for name, rgb in (("a", pixels), ("b", other)):
+        store = zarr.open_group(tmp_path / name / "s.zarr", mode="w")
+        store.create_array("0", data=rgb, chunks=(64, 64, 3))
+        store.attrs["multiscales"] = [
+            {
+                "axes": [{"name": n, "unit": "micrometer"} for n in "yxc"],
+                "datasets": [
+                    {
+                        "path": "0",
+                        "coordinateTransformations": [{"type": "scale", "scale": [0.55, 0.55, 1]}],
+                    }
+                ],
+            }
+        ]
+    settings, out = SlideSettings(mpp=0.55), tmp_path / "out"
+    first = compute(tmp_path / "a" / "s.zarr", dark, out, settings=settings)
+    facts = json.loads((out / "run.json").read_text())
+    facts["slide"]["fingerprint"] = facts["slide"]["fingerprint"].partition("-")[0]
+    (out / "run.json").write_text(json.dumps(facts))
+    again = compute(tmp_path / "a" / "s.zarr", dark, out, settings=settings)
+    assert again.resumed > 0
+    assert again.table.nuclei == first.table.nuclei > 100
+    fresh = tmp_path / "fresh"
+    compute(tmp_path / "a" / "s.zarr", dark, fresh, settings=settings)
+    with pytest.raises(OutputError, match="result of another slide"):
+        compute(tmp_path / "b" / "s.zarr", dark, fresh, settings=settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import struct
@@ -321,6 +322,51 @@ def test_fingerprints_tell_slides_apart_and_do_not_depend_on_the_name(
     same = Path(shutil.copy(one, tmp_path / "b.svs"))
     other = aperio(tmp_path / "c.svs", 255 - rgb)
     assert slide_fingerprint(one) == slide_fingerprint(same) != slide_fingerprint(other)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_zarr_folders_of_one_shape_are_told_apart_by_their_pixels_and_attributes(
+    tmp_path: Path, rgb: NDArray[np.uint8], version: int
+) -> None:
+    facts: dict[str, Any] = {"axes": "cyx", "version": version, "unit": "micrometer"}
+    other = rgb.copy()
+    other[100:180, 130:190] //= 2
+    one = ome_zarr(tmp_path / "a.zarr", rgb, **facts)
+    same = Path(shutil.copytree(one, tmp_path / "b.zarr"))
+    assert slide_fingerprint(one) == slide_fingerprint(same)
+    beside = ome_zarr(tmp_path / "c.zarr", other, **facts)
+    assert slide_fingerprint(one) != slide_fingerprint(beside)
+    zarr.open_group(str(same), mode="a").attrs["name"] = "another"
+    assert slide_fingerprint(one) != slide_fingerprint(same)
+
+
+def test_the_fingerprint_of_a_zarr_folder_begins_with_that_of_version_0_1_0(
+    tmp_path: Path, rgb: NDArray[np.uint8]
+) -> None:
+    path = ome_zarr(tmp_path / "a.zarr", rgb, axes="yxc", version=2, unit="micrometer")
+    before = hashlib.sha256()
+    for file in sorted(f for f in path.rglob("*") if f.name in ("zarr.json", ".zarray")):
+        before.update(file.relative_to(path).as_posix().encode() + file.read_bytes())
+    assert slide_fingerprint(path).partition("-")[0] == before.hexdigest()
+
+
+def test_a_zarr_folder_of_many_chunks_has_its_fingerprint_from_a_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = zarr.create_array(
+        str(tmp_path / "a.zarr"), shape=(640, 640, 3), chunks=(8, 8, 3), dtype="uint8"
+    )
+    array[:320] = 1  # the chunks of the lower half are not stored
+    read: list[Path] = []
+    opened = Path.open
+
+    def counted(path: Path, *arguments: Any, **options: Any) -> Any:
+        read.append(path)
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", counted)
+    slide_fingerprint(tmp_path / "a.zarr")
+    assert 32 <= len(read) < 80  # of 3,200
 
 
 class TestOpenSlide:

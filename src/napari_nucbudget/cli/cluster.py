@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -72,6 +73,8 @@ def cluster(
     detector, classifier = fit_both(detector, classifier, runtime)
     threads = None if local is None else max(1, (os.cpu_count() or 1) // local)
     with connected(scheduler, local=local) as client:
+        # Of a scheduler that is gone it prints a traceback; our own error says it.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         compute = compute_on(
             client, model=model, classifier=classify, device=device, threads=threads
         )

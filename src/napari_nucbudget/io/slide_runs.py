@@ -119,8 +119,9 @@ class SlideRunFolder:
         OutputError
             Which names what differs.
         """
-        known = self.facts["slide"]
-        if known.get("fingerprint") != slide["fingerprint"]:
+        known, given = self.facts["slide"], str(slide["fingerprint"])
+        # Of a zarr folder, version 0.1.0 had the part before the hyphen alone.
+        if known.get("fingerprint") not in (given, given.partition("-")[0]):
             raise OutputError(
                 f"{self.path} holds the result of another slide, {known.get('name')} "
                 f"({' x '.join(map(str, known.get('shape', ())))} pixels), or that file was "

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 from napari_nucbudget.errors import ImageError
 from napari_nucbudget.io.ome_zarr import ZarrSource, is_zarr
@@ -16,6 +22,8 @@ TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SLIDE_SUFFIXES = (".svs", ".ndpi", ".scn", ".btf", ".tf8", ".zarr", *VENDOR_SUFFIXES)
 """Names that only slides have; plain .tif and .tiff may hold anything."""
 SAMPLE_BYTES = 1 << 20
+SAMPLE_SIDE = 8
+"""Of the chunks of an array so many count along each axis."""
 
 SlideSource = TiffSource | ZarrSource | OpenSlideSource
 """All have `read`, `levels`, `mpp`, and `arrays`: the levels as lazy arrays."""
@@ -80,7 +88,10 @@ def slide_fingerprint(path: Path | str) -> str:
     """Hexadecimal digest of a slide's size, its first and its last mebibyte.
 
     Quick, and different for different scans; results say with it to which
-    slide they belong. Of a folder, the metadata files count.
+    slide they belong. Of a zarr folder it is two digests with a hyphen between
+    them: the first, all that version 0.1.0 had, is of what describes its
+    arrays; the second is of its attributes, and of chunks all over its largest
+    and its smallest array, a mebibyte or two of each.
 
     Raises
     ------
@@ -88,18 +99,79 @@ def slide_fingerprint(path: Path | str) -> str:
         Where it cannot be read.
     """
     path = Path(path)
-    digest = hashlib.sha256()
     try:
         if path.is_dir():
-            for file in sorted(f for f in path.rglob("*") if f.name in ("zarr.json", ".zarray")):
-                digest.update(str(file.relative_to(path).as_posix()).encode() + file.read_bytes())
-        else:
-            size = path.stat().st_size
-            digest.update(str(size).encode())
-            with path.open("rb") as stream:
-                digest.update(stream.read(SAMPLE_BYTES))
-                stream.seek(max(0, size - SAMPLE_BYTES))
-                digest.update(stream.read(SAMPLE_BYTES))
+            return _fingerprint_of_folder(path)
+        digest = hashlib.sha256()
+        _add_sample(digest, path, SAMPLE_BYTES)
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
     return digest.hexdigest()
+
+
+def _add_sample(digest: Any, path: Path, count: int) -> None:
+    """A file's size, and as many of its first and of its last bytes."""
+    size = path.stat().st_size
+    digest.update(str(size).encode())
+    with path.open("rb") as stream:
+        digest.update(stream.read(count))
+        stream.seek(max(0, size - count))
+        digest.update(stream.read(count))
+
+
+def _fingerprint_of_folder(path: Path) -> str:
+    described, pixels = hashlib.sha256(), hashlib.sha256()
+    try:
+        nodes = sorted(_nodes(path))
+        for digest, names in ((described, ("zarr.json", ".zarray")), (pixels, (".zattrs",))):
+            for file in sorted(
+                f for node in nodes for name in names if (f := node / name).is_file()
+            ):
+                digest.update(file.relative_to(path).as_posix().encode() + file.read_bytes())
+        arrays = [_grid(node) for node in nodes if _is_array(node)]
+    except OSError:
+        raise
+    except Exception as error:  # zarr and json raise many kinds for damaged metadata
+        raise ImageError(
+            f"{path} is damaged: its zarr metadata cannot be read ({error}). Copy the folder again."
+        ) from error
+    arrays.sort(key=lambda array: math.prod(array[1]))
+    for node, counts, encode in arrays[:1] + arrays[1:][-1:]:
+        places = list(product(*(_spread(count) for count in counts)))
+        for place in places:
+            key = encode(place)
+            pixels.update(key.encode())
+            with suppress(FileNotFoundError):  # a chunk that is not stored holds the fill value
+                _add_sample(pixels, node / key, SAMPLE_BYTES // len(places))
+    return f"{described.hexdigest()}-{pixels.hexdigest()}"
+
+
+def _nodes(folder: Path) -> Iterator[Path]:
+    """A folder and those below, but for chunks, of which there may be millions."""
+    yield folder
+    if not _is_array(folder):
+        for below in folder.iterdir():
+            if below.is_dir() and not below.is_symlink():
+                yield from _nodes(below)
+
+
+def _is_array(folder: Path) -> bool:
+    described = folder / "zarr.json"
+    if described.is_file():
+        return bool(json.loads(described.read_bytes()).get("node_type") == "array")
+    return (folder / ".zarray").is_file()
+
+
+def _grid(folder: Path) -> tuple[Path, list[int], Any]:
+    """An array's folder, how many files of pixels it has along each axis, and what names one."""
+    import zarr
+
+    array = zarr.open_array(str(folder), mode="r")
+    sizes = array.shards or array.chunks
+    counts = [-(-n // size) for n, size in zip(array.shape, sizes, strict=True)]
+    return folder, counts, array.metadata.encode_chunk_key
+
+
+def _spread(count: int) -> list[int]:
+    """All numbers below `count`, or some in even steps."""
+    return sorted({(2 * n + 1) * count // (2 * SAMPLE_SIDE) for n in range(SAMPLE_SIDE)})

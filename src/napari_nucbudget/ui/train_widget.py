@@ -359,6 +359,8 @@ class TrainWidget(QWidget):
     def _show_error(self, error: BaseException | None) -> None:
         self.error.setText("" if error is None else in_words(error))
         self.error.setVisible(error is not None)
+        if error is not None:
+            self.status.setText("")  # what it said has not come to be
         self._update()
 
     def _update(self) -> None:
