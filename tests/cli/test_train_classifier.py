@@ -254,14 +254,19 @@ def test_two_classes_at_one_place_count_as_none_and_are_named(train, data, caplo
     assert "18 labels was asked for, but 17 nuclei are labelled" in stderr
 
 
-def test_the_score_that_is_printed_is_that_of_the_card(run, data, tmp_path):
-    """Each epoch looks at a nucleus once; in the end views are averaged, as in use."""
+def briefly(run, data, tmp_path, *, steps):
+    """Train for so many steps, each an epoch, and give what was printed in words."""
     config = tmp_path / "few.toml"
-    config.write_text("steps = 2\nsteps_per_epoch = 1\n")
-    code, stdout, _ = run(
+    config.write_text(f"steps = {steps}\nsteps_per_epoch = 1\n")
+    return run(
         "train", "classifier", "--data", data, "--method", "supervised", "--config", config,
         "--out", tmp_path / "model",
     )  # fmt: skip
+
+
+def test_the_score_that_is_printed_is_that_of_the_card(run, data, tmp_path):
+    """Each epoch looks at a nucleus once; in the end views are averaged, as in use."""
+    code, stdout, _ = briefly(run, data, tmp_path, steps=2)
     assert code == 0
     (record,) = load_card(tmp_path / "model").scores
     assert stdout == (f"{tmp_path / 'model'}: weights of step 2 (steps)\n  {score_line(record)}\n")
@@ -300,12 +305,7 @@ def test_a_loss_that_is_no_number_keeps_the_weights_before_it(
 
 def test_it_is_said_in_words(run, data, breaks_at, tmp_path):
     breaks_at(1)
-    config = tmp_path / "few.toml"
-    config.write_text("steps = 3\nsteps_per_epoch = 1\n")
-    code, stdout, _ = run(
-        "train", "classifier", "--data", data, "--method", "supervised", "--config", config,
-        "--out", tmp_path / "model",
-    )  # fmt: skip
+    code, stdout, _ = briefly(run, data, tmp_path, steps=3)
     assert code == 0
     assert "the loss was no longer a number; the best weights were kept" in stdout
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.models.library import load_detector
+from tests.infer import slide_case
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,3 +66,18 @@ def double_detector(detector_with: Callable[..., Detector]) -> Detector:
 @pytest.fixture(scope="session")
 def real_detector() -> Detector:
     return load_detector("nuclei-fcn", device="cpu")
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    slide_case.small_blocks(monkeypatch.setattr)
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return slide_case.write(tmp_path_factory.mktemp("slides") / "a.tif", slide_case.draw()[0])
+
+
+@pytest.fixture
+def dark(darkness: Callable[..., Detector]) -> Detector:
+    return darkness()

@@ -16,6 +16,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_nucbudget.infer import slide_plan
+from napari_nucbudget.infer.slide import SlideResult, iter_slide
+from napari_nucbudget.models.bundle import Detector
+from napari_nucbudget.types.progress import result_of
 
 SHAPE = (430, 470)
 TISSUE = (slice(40, 400), slice(60, 420))
@@ -57,14 +60,38 @@ def write(path: Path, rgb: NDArray[np.uint8], mpp: float = 0.55) -> Path:
     return path
 
 
+def compute(path: Path, detector: Detector, out: Path, **options: Any) -> SlideResult:
+    return result_of(iter_slide(path, detector, out=out, **options))
+
+
+def damaged(path: Path, to: Path, row: int, column: int) -> Path:
+    """A copy in which one tile of 64 pixels does not decode."""
+    import tifffile
+
+    to.write_bytes(path.read_bytes())
+    with tifffile.TiffFile(path) as tif:
+        page: Any = tif.pages[0]
+        index = row * -(-SHAPE[1] // 64) + column
+        offset, count = page.dataoffsets[index], page.databytecounts[index]
+    with to.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\xff" * count)
+    return to
+
+
+def save_mask(path: Path, mask: Any) -> Path:
+    from PIL import Image
+
+    Image.fromarray(mask * 255).save(path)
+    return path
+
+
 if __name__ == "__main__":
     import threading
 
     import torch
 
-    from napari_nucbudget.infer.slide import iter_slide
     from napari_nucbudget.models.library import load_detector
-    from napari_nucbudget.types.progress import result_of
 
     torch.set_num_threads(1)
     small_blocks()

@@ -165,15 +165,21 @@ def test_a_loss_that_becomes_no_number_keeps_the_best(
     assert Detector.load(tmp_path / "m", device="cpu").card.curve[-1]["step"] == 2
 
 
-def test_training_stops_where_validation_no_longer_improves(
-    train_set, validation_set, quick, tmp_path, monkeypatch
-):
+@pytest.fixture
+def no_better(monkeypatch):
+    """Validation scores that fall twice before they rise."""
     from napari_nucbudget.learn.methods.detection import DetectionMethod
 
     scores = iter([0.5, 0.4, 0.3, 0.9])
     monkeypatch.setattr(
         DetectionMethod, "validate", lambda self, network: (next(scores), {"threshold": 0.3})
     )
+
+
+@pytest.mark.usefixtures("no_better")
+def test_training_stops_where_validation_no_longer_improves(
+    train_set, validation_set, quick, tmp_path
+):
     config = replace(quick, steps=8, patience=2)
     _, finished = collect(fit(train_set, validation_set, config, out=tmp_path / "m"))
     assert finished.stopped == "patience"
@@ -212,15 +218,10 @@ def test_a_wrong_setting_is_named(values, message):
         TrainConfig.from_dict(values)
 
 
+@pytest.mark.usefixtures("no_better")
 def test_a_run_that_had_ended_by_patience_is_not_trained_on(
-    train_set, validation_set, quick, tmp_path, monkeypatch
+    train_set, validation_set, quick, tmp_path
 ):
-    from napari_nucbudget.learn.methods.detection import DetectionMethod
-
-    scores = iter([0.5, 0.4, 0.3, 0.9])
-    monkeypatch.setattr(
-        DetectionMethod, "validate", lambda self, network: (next(scores), {"threshold": 0.3})
-    )
     config = replace(quick, steps=8, patience=2)
     collect(fit(train_set, validation_set, config, out=tmp_path / "m"))
     weights = (tmp_path / "m" / "weights.safetensors").read_bytes()
