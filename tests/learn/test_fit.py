@@ -9,6 +9,7 @@ import torch
 from napari_nucbudget.errors import ConfigError, OutputError, TrainingError
 from napari_nucbudget.learn.fit import fit
 from napari_nucbudget.models.bundle import Detector
+from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.training import TrainConfig
 from tests.reports import collect
 
@@ -238,3 +239,12 @@ def test_a_run_goes_on_with_its_own_images_alone(train_set, validation_set, quic
     next(fit(train_set, validation_set, quick, out=tmp_path / "m", device="cpu"))
     with pytest.raises(TrainingError, match="other training and validation images"):
         next(fit(validation_set, train_set, quick, out=tmp_path / "m", resume=True))
+
+
+def test_a_run_goes_on_with_its_own_fields_alone(train_set, validation_set, quick, tmp_path):
+    next(fit(train_set, validation_set, quick, out=tmp_path / "m", device="cpu"))
+    first, *others = train_set.images
+    other = replace(first, fields=(Region(0, 0, 20, 20),))
+    changed = replace(train_set, images=(other, *others))
+    with pytest.raises(TrainingError, match="other training images or labels"):
+        next(fit(changed, validation_set, quick, out=tmp_path / "m", resume=True))

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 
 from napari_nucbudget.errors import ConfigError, UnknownNameError
+from napari_nucbudget.models.library import load_detector
 from napari_nucbudget.models.runtimes import RUNTIMES, plain_runtime, prepare, why_not
 from napari_nucbudget.models.runtimes.cuda import GraphForward
 from napari_nucbudget.models.runtimes.dft import DftForward
@@ -187,3 +189,12 @@ def test_a_shape_that_comes_again_is_replayed_with_the_new_pixels(network):
         assert (found - expected).abs().max() < 0.05 * expected.abs().max()
         kept.append((found, found.clone()))
     assert all(torch.equal(now, then) for now, then in kept)  # none is written over
+
+
+def test_reduced_precision_on_a_processor_has_bands_too() -> None:
+    detector = load_detector("nuclei-fast", device="cpu", precision="bfloat16")
+    assert detector.with_runtime("eager").band_rows == 128
+    rgb = np.random.default_rng(0).uniform(0, 255, (400, 90, 3)).astype(np.float32)
+    plain = detector.with_runtime("eager")
+    parts = list(plain.proximity_in_bands(np.split(rgb, [128, 256])))
+    np.testing.assert_allclose(np.concatenate(parts), plain.proximity(rgb), atol=0.02)

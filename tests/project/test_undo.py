@@ -459,3 +459,16 @@ def test_what_was_typed_after_a_class_was_undone_is_redone(typed: ProjectStore) 
     store.add_class(NucleusClass("c", "#00ff00", "T"))  # takes the place of b
     assert store.nuclei(1).prob[:, 4].tolist() == [0, 0]
     store.close()
+
+
+def test_what_was_never_typed_stays_so_after_a_class_was_added_and_undone(
+    typed: ProjectStore,
+) -> None:
+    store = typed
+    types(store, [0.5, 0.25, 0.25], [0.25, 0.5, 0.25])
+    store.add_class(NucleusClass("a", "#00ff00", "T"))
+    store.undo()
+    store.undo()
+    store.add_class(NucleusClass("a", "#00ff00", "T"))
+    assert store.nuclei(1).prob is None
+    store.close()

@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from napari_nucbudget.project import Records
 from napari_nucbudget.types.classes import DEFAULT_CLASSES
 from napari_nucbudget.types.image import Region
+from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.ui import check_record, check_widget
 from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.check_record import latest_check
@@ -185,8 +186,16 @@ def test_figures_say_whose_they_are_and_that_dots_have_changed_since(checked):
     dock = checked.dock
     assert "darkness: F1" in dock.scores.text()
     assert "changed since" not in dock.scores.text()
-    checked.session.edit(lambda s: s.add(checked.image, (50, 50)))
+    session, image = checked.session, checked.image
+    proposed = Nuclei.from_points([(60, 60)], score=0.5, origin="darkness")
+    session.edit(lambda s: s.add_proposals(image, proposed))  # no dot, so nothing is old
+    session.set_annotator("Bea")
+    checked.qtbot.waitUntil(lambda: not dock._live.isActive())
+    assert "changed since" not in dock.scores.text()
+    session.edit(lambda s: s.add(image, (50, 50)))
     checked.qtbot.waitUntil(lambda: "changed since" in dock.scores.text())
+    session.undo()
+    checked.qtbot.waitUntil(lambda: "changed since" not in dock.scores.text())
 
 
 def test_an_error_under_another_image_is_brought_to_the_front(checked):
@@ -198,4 +207,7 @@ def test_an_error_under_another_image_is_brought_to_the_front(checked):
     assert layer.visible
     assert checked.session.current is layer
     points = checked.session.views.of(layer).points
-    assert viewer.layers.index(other) < viewer.layers.index(layer) < viewer.layers.index(points)
+    order = [viewer.layers.index(each) for each in (other, layer, points)]
+    rings = viewer.layers.index(viewer.layers["missed (biopsy)"])
+    assert order == sorted(order)
+    assert order[1] < rings

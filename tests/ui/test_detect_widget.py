@@ -432,3 +432,36 @@ def test_a_model_that_is_kept_meanwhile_is_offered_and_the_choice_stays(
     dock_with_image.widget.session.models_changed.emit()
     assert [form.model.itemText(i) for i in range(form.model.count())].count("kept") == 1
     assert form.model.currentText() == chosen
+
+
+def test_keeping_does_not_put_a_size_that_the_layer_says_in_place_of_a_corrected_one(
+    dock_with_image,
+):
+    dock, form = dock_with_image, dock_with_image.widget.form
+    session = dock.widget.session
+    image = session.ensure()
+    session.edit(lambda store: store.describe_image(image, mpp=0.25))
+    dock.run()
+    dock.widget.kept.keep.click()
+    assert "the project 0.25" in dock.widget.error.text()
+    assert session.store.image(image).mpp == 0.25
+    assert len(session.store.nuclei(image)) == 0
+    assert form.set_mpp.isVisibleTo(form)  # though the layer says what is typed
+    form.set_mpp.click()
+    assert session.store.image(image).mpp == 0.5
+    assert not form.set_mpp.isVisibleTo(form)
+    dock.widget.kept.keep.click()
+    assert len(session.store.nuclei(image)) > 0
+
+
+def test_an_image_that_is_picked_in_the_dock_is_that_of_the_other_docks(dock_with_image, drawn):
+    dock = dock_with_image
+    picker = dock.widget.form.image
+    dock.viewer.add_image(drawn.rgb, name="second", scale=(0.5, 0.5), units=("um", "um"))
+    at = picker.findText("biopsy")
+    picker.setCurrentIndex(at)
+    picker.activated.emit(at)  # as a click does
+    assert dock.widget.session.current is dock.viewer.layers["biopsy"]
+    dock.viewer.add_points([[1, 1]], name="others")
+    dock.viewer.layers.selection.active = dock.viewer.layers["biopsy"]
+    assert picker.current is dock.viewer.layers["biopsy"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,23 +118,30 @@ def iter_export(store: ProjectStore, request: ExportRequest) -> Generator[Progre
 
 
 def _spare(store: ProjectStore, paths: list[Path]) -> None:
-    """Refuse to write over the project itself or one of its images."""
+    """Refuse to write over a project or one of the images of this one."""
+    images: dict[object, str] = {}
+    for image in store.images:
+        if image.absolute is not None:
+            images |= dict.fromkeys(_identities(Path(image.absolute)), image.name)
     for path in paths:
-        place = path.absolute()
-        if place.suffix == SUFFIX:
+        if path.suffix.lower() == SUFFIX:
             raise OutputError(
                 f"{path} is the name of a project. Choose another; nothing was written."
             )
-        for image in store.images:
-            if image.absolute is not None and _same_place(place, Path(image.absolute)):
-                raise OutputError(
-                    f"{path} is the image {image.name!r} itself. Choose another name; nothing was "
-                    "written."
-                )
+        name = next((images[each] for each in _identities(path) if each in images), None)
+        if name is not None:
+            raise OutputError(
+                f"{path} is the image {name!r} itself. Choose another name; nothing was written."
+            )
 
 
-def _same_place(one: Path, other: Path) -> bool:
-    return one == other or (one.exists() and other.exists() and one.samefile(other))
+def _identities(path: Path) -> list[object]:
+    """What tells that two paths are one file: how it is spelt, and the file itself."""
+    found: list[object] = [os.path.normcase(path.absolute())]
+    with suppress(OSError):
+        there = path.stat()
+        found.append((there.st_dev, there.st_ino))
+    return found
 
 
 def _label_set(store: ProjectStore, request: ExportRequest) -> Generator[Progress, None, Written]:

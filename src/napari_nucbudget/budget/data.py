@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from napari_nucbudget.budget.recipe import Recipe
-from napari_nucbudget.io.label_sets import content_hash, read_label_set, read_label_sets
+from napari_nucbudget.io.label_sets import (
+    arrangement,
+    content_hash,
+    read_label_set,
+    read_label_sets,
+)
 from napari_nucbudget.types.labels import SPLITS, LabelSet
 
 __all__ = ["data_facts", "read_data"]
@@ -41,8 +45,6 @@ def data_facts(labels: Mapping[str, LabelSet]) -> dict[str, str]:
             images = [image for image in one if image.split == split]
             if not images:
                 continue
-            # the order of the images decides what is drawn
-            rest = [(image.name, image.mpp, image.fields, image.stain) for image in images]
-            whole = json.dumps([content_hash(images), one.classes.names, rest], default=asdict)
+            whole = json.dumps([content_hash(images), arrangement(images)])
             facts[f"{name}_{split}_set_sha256"] = hashlib.sha256(whole.encode()).hexdigest()
     return facts

@@ -119,7 +119,7 @@ class Outlines:
         """
         import shapely
 
-        whole = shapely.union_all([_polygon(part) for part in self.parts])
+        whole = shapely.union_all(_polygons_of(self.parts))
         image = shapely.box(-0.5, -0.5, shape[1] - 0.5, shape[0] - 0.5)
         pieces = _cut(shapely.intersection(whole, image), PIECES)
         if not len(pieces):
@@ -141,12 +141,22 @@ class Outlines:
         return float((shapely.area(pieces) * held.sum(axis=1) / seen.sum(axis=1)).sum())
 
 
-def _polygon(part: Outline) -> Any:
-    """The part as a valid geometry, x before y."""
+def _polygons_of(parts: tuple[Outline, ...]) -> NDArray[Any]:
+    """Each part as a valid geometry, x before y."""
     import shapely
 
-    rings = [shapely.make_valid(shapely.Polygon(ring[:, ::-1])) for ring in part.rings()]
-    return shapely.difference(rings[0], shapely.union_all(rings[1:]))
+    def valid(rings: list[NDArray[np.floating]]) -> NDArray[Any]:
+        found = np.array([shapely.Polygon(ring[:, ::-1]) for ring in rings], dtype=object)
+        broken = ~shapely.is_valid(found)
+        found[broken] = shapely.make_valid(found[broken])
+        return found
+
+    found = valid([part.corners for part in parts])
+    for number, part in enumerate(parts):
+        if part.holes:
+            holes = shapely.union_all(valid(list(part.holes)))
+            found[number] = shapely.difference(found[number], holes)
+    return found
 
 
 def _cut(geometry: Any, count: int) -> NDArray[Any]:

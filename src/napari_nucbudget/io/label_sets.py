@@ -7,7 +7,9 @@ import json
 import logging
 import secrets
 import shutil
+from collections.abc import Iterable
 from csv import QUOTE_NONNUMERIC
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +36,7 @@ from napari_nucbudget.types.stain import StainStatistics
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["content_hash", "read_label_set", "read_label_sets", "write_label_set"]
+__all__ = ["arrangement", "content_hash", "read_label_set", "read_label_sets", "write_label_set"]
 
 log = logging.getLogger(__name__)
 
@@ -284,6 +286,15 @@ def content_hash(images: list[AnnotatedImage]) -> str:
         digest.update(np.ascontiguousarray(image.nuclei.yx[order], "<f4").tobytes())
         digest.update(np.ascontiguousarray(image.nuclei.label[order], "<i2").tobytes())
     return digest.hexdigest()
+
+
+def arrangement(labels: Iterable[AnnotatedImage]) -> str:
+    """What decides training beside pixels and dots, as JSON: order, pixel sizes, fields, stains."""
+    facts = [
+        (image.name, image.mpp, image.nuclei.classes.names, image.fields, image.stain)
+        for image in labels
+    ]
+    return json.dumps(facts, default=asdict)
 
 
 def write_label_set(labels: LabelSet, folder: Path | str, *, name: str | None = None) -> Path:

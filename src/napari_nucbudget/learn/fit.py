@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime
+import hashlib
 import json
 import logging
 import math
@@ -20,7 +21,7 @@ import torch
 
 from napari_nucbudget.errors import OutputError, TrainingError
 from napari_nucbudget.io.files import write_atomically
-from napari_nucbudget.io.label_sets import content_hash
+from napari_nucbudget.io.label_sets import arrangement, content_hash
 from napari_nucbudget.learn.checkpoint import STATE_FILE, load_state, save_state
 from napari_nucbudget.learn.leaks import refuse_leak
 from napari_nucbudget.learn.methods import METHODS
@@ -100,7 +101,11 @@ def fit(
     average = copy.deepcopy(network).eval()
     optimiser = _optimiser(method.parameter_groups(network), settings)
     reports: list[EpochReport] = []
-    images = {"training": content_hash(list(train)), "validation": content_hash(list(validation))}
+    card_facts = _card_facts(train, validation, config, name or out.name, parent)
+    images = {
+        "training": _identity(train, card_facts["training_data"]),
+        "validation": _identity(validation, card_facts["validation_data"]),
+    }
     first, best_epoch, best_score = 0, -1, -math.inf
     if resume:
         facts = load_state(out, network=network, average=average, optimiser=optimiser)
@@ -110,8 +115,6 @@ def fit(
         reports = [EpochReport(**r) for r in facts["reports"]]
         first = facts["step"]
         best_epoch, best_score = facts["best_epoch"], facts["best_score"]
-    card_facts = _card_facts(train, validation, config, name or out.name, parent)
-
     started = time.monotonic() - (reports[-1].seconds if reports else 0.0)
     sums: dict[str, float] = {}
     counted = 0
@@ -250,6 +253,12 @@ def _refuse_other_config(saved: dict[str, Any], config: TrainConfig) -> None:
             f"The run to resume had other settings: {', '.join(differ)}. "
             "Resume with its own config.json, or start a new run."
         )
+
+
+def _identity(labels: LabelSet, data: list[TrainingData]) -> str:
+    """Hash of all of a label set that training depends on; `data` has that of pixels and dots."""
+    whole = [[entry.sha256 for entry in data], arrangement(labels)]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
 def _refuse_other_images(saved: dict[str, str] | None, now: dict[str, str]) -> None:

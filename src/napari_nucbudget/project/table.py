@@ -96,8 +96,11 @@ class NucleiTable:
         """Set columns of `rows`; values of one row are spread over all."""
         self._tally(rows, -1)
         for name, value in values.items():
-            if name == "prob":  # classes may have been added since
-                self.columns[name][rows, : value.shape[1]] = value
+            if name == "prob":  # of classes that were added since, a model gave no chance
+                known = value.shape[1]
+                self.columns[name][rows, :known] = value
+                rest = np.where(np.isnan(value[:, :1]), np.nan, 0) if known else np.nan
+                self.columns[name][rows, known:] = rest
             else:
                 self.columns[name][rows] = value
         self._tally(rows, +1)

@@ -26,7 +26,7 @@ from napari_nucbudget.types.labels import AnnotatedImage
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.cautions import cautions
-from napari_nucbudget.ui.check_record import checked, last_checked, note_check
+from napari_nucbudget.ui.check_record import checked, dots_tag, last_checked, note_check
 from napari_nucbudget.ui.column import Column
 from napari_nucbudget.ui.confusion_table import ConfusionTable
 from napari_nucbudget.ui.detect_widget import DetectWidget
@@ -58,7 +58,8 @@ class CheckWidget(QWidget):
         self._catalogue = catalogue or Catalogue()
         self._images: tuple[ProjectImage, ...] = ()
         self._fields = 0
-        self._stale = False
+        self._checked_dots = ""
+        self._stale = self._look = False
         self._asked: tuple[tuple[str, str], ...] = ()
         self._last_used: dict[str, str] = {}
         self.check_result: ModelCheck | None = None
@@ -237,6 +238,7 @@ class CheckWidget(QWidget):
             return
         self._images = tuple(i for i, _ in pairs)
         self._fields = sum(len(annotated.fields) for _, annotated in pairs)
+        self._checked_dots = dots_tag(store, self._images)
         boxes = (self.detector, self.classifier)
         self._asked = tuple((b.currentText(), b.currentData()) for b in boxes if b.currentData())
         self.job.start(
@@ -271,7 +273,7 @@ class CheckWidget(QWidget):
         told = cautions(check, cards, self._images, store)
         names = [name for name, _ in self._asked]
         note_check(self.session, check, self._fields, dict(zip(names, cards, strict=True)))
-        self._stale = False
+        self._look = True
         self.warnings.setText("".join(f"<p>⚠ {sentence}</p>" for sentence in told))
         self._show_types(check)
         self._show_at_threshold()
@@ -305,6 +307,10 @@ class CheckWidget(QWidget):
         check = self.check_result
         if check is None:
             return
+        store = self.session.store
+        if self._look and store is not None:
+            self._look = False
+            self._stale = dots_tag(store, self._images) != self._checked_dots
         scores = check.scores(self.threshold)
         low, high = scores.f1_ci
         interval = f"95 % interval {low:.2f} to {high:.2f}"
@@ -321,12 +327,9 @@ class CheckWidget(QWidget):
         self._walk_kind()
 
     def _changed(self, notes: tuple[Note, ...] | None) -> None:
-        """Figures of dots that were changed meanwhile are said to be old."""
-        if self.check_result is None or self._stale:
-            return
-        mine = {image.id for image in self._images}
-        if notes is None or any(note.fields or mine & note.nuclei.keys() for note in notes):
-            self._stale = True
+        """Look whether the dots and fields are still those that were checked."""
+        if self.check_result is not None:
+            self._look = True
             self._live.start()
 
     # -- errors

@@ -115,16 +115,18 @@ class ClassPanel(QGroupBox):
         head = QLabel("proposed / human")
         head.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._grid.addWidget(head, 0, 0, 1, 3)
-        none = NucleusClass("", UNLABELLED_COLOR)
+        none, usable = NucleusClass("", UNLABELLED_COLOR), keys.class_keys(scheme)
         for row, each in enumerate((*scheme.classes, none), start=1):
             name = each.name or UNLABELLED
-            key = f"    {each.key}" if each.key else ""
+            own = usable.get(each.name, "")
+            key = f"    {own}" if own else ""
             button = QPushButton(swatch(each.color), f"{each.name or 'no class'}{key}")
             button.setCheckable(True)
             button.setStyleSheet("text-align: left; padding: 4px;")
             button.setToolTip(
                 f"New dots are {name}; selected nuclei become {name}."
-                + (f" Key {each.key}." if each.key else "")
+                + (f" Key {own}." if own else "")
+                + (f" Its key {each.key} is that of a command." if each.key and not own else "")
             )
             button.clicked.connect(partial(self._choose, each.name))
             count = QLabel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from napari_nucbudget.bridge.layers import (
 from napari_nucbudget.errors import ImageError, NucbudgetError, PixelSizeError
 from napari_nucbudget.models.device import DEVICES
 from napari_nucbudget.models.library import DEFAULT_DETECTOR
-from napari_nucbudget.types.image import ImageSource, Region, check_mpp
+from napari_nucbudget.types.image import ImageSource, Region, check_mpp, mpp_differ
 from napari_nucbudget.ui.calibrate import set_pixel_size
 from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.image_choice import ImageChoice
@@ -73,6 +74,8 @@ class DetectForm(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self._catalogue = catalogue
+        self.project_mpp: Callable[[], float | None] = lambda: None
+        """What the project has for the image; a dock that knows a project sets it."""
         self._colors: Colors | None = None
         self._typed: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._build()
@@ -365,6 +368,10 @@ class DetectForm(QWidget):
         """Name of the model that types nuclei; empty for none."""
         return self.classifier.currentText() if self.classifier.currentIndex() > 0 else ""
 
+    def refresh(self) -> None:
+        """After a change of what the project knows."""
+        self._update()
+
     def _update(self) -> None:
         if self.isVisible():  # a shorter hint keeps the room of the last: no button moves in typing
             self.hint.setMinimumHeight(self.hint.height())
@@ -377,7 +384,10 @@ class DetectForm(QWidget):
         self.hint.setText(problem or self._reading())
         known = self._layer_mpp()
         text = "" if known is None else f"{known:.4g}"
-        self.set_mpp.setVisible(not problem and self.mpp.text() != text)
+        differs = self.mpp.text() != text or (
+            not problem and mpp_differ(self.project_mpp(), self.pixel_size())
+        )
+        self.set_mpp.setVisible(not problem and differs)
         self.changed.emit()
 
     def _reading(self) -> str:

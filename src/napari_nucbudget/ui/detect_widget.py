@@ -15,17 +15,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_nucbudget.bridge.layers import known_pixel_size
 from napari_nucbudget.errors import ImageError, NucbudgetError, PixelSizeError
 from napari_nucbudget.infer.propose import Proposals
 from napari_nucbudget.infer.typed import typed_as, untyped
-from napari_nucbudget.types.image import mpp_differ
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import Progress, time_in_words
 from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.column import Column
 from napari_nucbudget.ui.detect_form import DetectForm, DetectRequest
-from napari_nucbudget.ui.detect_work import at_distance, detection, typing
+from napari_nucbudget.ui.detect_work import at_distance, detection, outdated, typing
 from napari_nucbudget.ui.jobs import Job, in_words
 from napari_nucbudget.ui.keep_panel import KeepPanel
 from napari_nucbudget.ui.nuclei_view import NucleiView
@@ -144,8 +142,10 @@ class DetectWidget(QWidget):
         self.typing_job.finished.connect(self._keep_typed)
         self.typing_job.failed.connect(self._fail)
         self.kept.asked.connect(self._keep)
+        self.form.project_mpp = self._project_mpp
         self.form.size_set.connect(self.session.set_mpp)
         self.session.image_changed.connect(self._follow_session)
+        self.session.nuclei_changed.connect(lambda notes: self.form.refresh())
         self.session.models_changed.connect(self.form.offer_models)
         self._follow_session()
         self.session.failed.connect(self._show_error)
@@ -169,6 +169,12 @@ class DetectWidget(QWidget):
     def _follow_session(self) -> None:
         """The image that the other docks work on."""
         self.form.image.choose(self.session.current)
+        self.form.refresh()
+
+    def _project_mpp(self) -> float | None:
+        store, layer = self.session.store, self.form.image.current
+        image = None if layer is None else self.session.image_of(layer)
+        return None if store is None or image is None else store.image(image).mpp
 
     # -- a run
 
@@ -265,17 +271,9 @@ class DetectWidget(QWidget):
         self.result.show_count(len(nuclei), proposals, outdated=self._outdated())
 
     def _outdated(self) -> str:
-        """Why the result does not fit the image any more: it has another pixel size now."""
-        proposals, request = self._proposals, self._request
-        if proposals is None or request is None:
+        if self._proposals is None or self._request is None:
             return ""
-        now = known_pixel_size(request.image)
-        if not mpp_differ(now, proposals.mpp):
-            return ""
-        return (
-            f"Found at {proposals.mpp:.4g} µm/px, and the image has {now:.4g} now: detect once "
-            "more."
-        )
+        return outdated(self._proposals, self._request.image)
 
     def _recount(self) -> None:
         """After a change of the image: its pixel size may be another one."""
@@ -297,8 +295,8 @@ class DetectWidget(QWidget):
             return
         if not self._still_there(request.image):
             return
-        if outdated := self._outdated():
-            self._show_error(PixelSizeError(f"{outdated} They were not kept."))
+        if why := self._outdated():
+            self._show_error(PixelSizeError(f"{why} They were not kept."))
             return
         self._show_error(None)
         if request.classifier and untyped(self._shown()).any():

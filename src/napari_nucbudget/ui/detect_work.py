@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from napari_nucbudget.bridge.layers import known_pixel_size
 from napari_nucbudget.infer.propose import Proposals, iter_propose
 from napari_nucbudget.infer.typed import iter_type_above
+from napari_nucbudget.types.image import mpp_differ
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.ui.catalogue import Catalogue
 from napari_nucbudget.ui.detect_form import DetectRequest
 
-__all__ = ["at_distance", "detection", "typing"]
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+__all__ = ["at_distance", "detection", "outdated", "typing"]
 
 
 def detection(
@@ -46,6 +52,14 @@ def typing(
         mpp=request.mpp,
     )
     return replace(proposals, peaks=peaks)
+
+
+def outdated(proposals: Proposals, image: Image) -> str:
+    """Why a result does not fit its image any more: it has another pixel size now; else empty."""
+    now = known_pixel_size(image)
+    if not mpp_differ(now, proposals.mpp):
+        return ""
+    return f"Found at {proposals.mpp:.4g} µm/px, and the image has {now:.4g} now: detect once more."
 
 
 def at_distance(proposals: Proposals, um: float) -> Generator[Progress, None, Proposals]:

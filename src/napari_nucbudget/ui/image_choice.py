@@ -33,6 +33,7 @@ class ImageChoice(QComboBox):
         self._layers: list[Image] = []
         self._joined = False
         self.currentIndexChanged.connect(self._choice_changed)
+        self.activated.connect(self._activate)
         self.join()
 
     @property
@@ -44,6 +45,10 @@ class ImageChoice(QComboBox):
         """Choose a layer; one that is not in the list changes nothing."""
         if layer in self._layers:
             self.setCurrentIndex(self._layers.index(layer))
+
+    def _activate(self) -> None:
+        """An image that a person picks here is the one that the other docks work on."""
+        self._viewer.layers.selection.active = self.current
 
     def join(self) -> None:
         """Follow the viewer's layers."""

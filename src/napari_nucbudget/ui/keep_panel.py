@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_nucbudget.bridge.layers import known_pixel_size
+from napari_nucbudget.errors import PixelSizeError
 from napari_nucbudget.infer.propose import Proposals
 from napari_nucbudget.project import ProjectStore, Records
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
+from napari_nucbudget.types.image import mpp_differ
 from napari_nucbudget.types.nuclei import Nuclei
-from napari_nucbudget.ui.keys import class_keys
+from napari_nucbudget.ui.keys import class_keys, command_keys
 from napari_nucbudget.ui.words import Words
 
 if TYPE_CHECKING:
@@ -64,9 +67,23 @@ class KeepPanel(QWidget):
         `models` are the names and tasks of those that made them.
         """
         session = self._session
-        session.set_mpp(layer, proposals.mpp)
+        stated = known_pixel_size(layer)
+        typed = stated is None or mpp_differ(stated, proposals.mpp)
+        if typed:
+            session.set_mpp(layer, proposals.mpp)
         image = session.ensure(layer)
-        if image is None:
+        if image is None or session.store is None:
+            return False
+        if typed:  # where the image was in a project that has been opened just now
+            session.set_mpp(layer, proposals.mpp)
+        stored = session.store.image(image).mpp
+        if mpp_differ(stored, proposals.mpp):
+            session.failed.emit(
+                PixelSizeError(
+                    f"The layer says {proposals.mpp:.4g} µm/px, the project {stored:.4g}. Type the "
+                    "right one under Pixel size, and press Set on layer. Nothing was kept."
+                )
+            )
             return False
         apart = proposals.min_distance_um / proposals.mpp
 
@@ -107,7 +124,7 @@ def _missing(classes: ClassScheme, nuclei: Nuclei) -> list[NucleusClass]:
     """Classes of the nuclei that the project does not have, with keys that are free there."""
     if nuclei.prob is None:
         return []
-    taken = {each.key.upper() for each in classes.classes}
+    taken = {each.key.upper() for each in classes.classes} | command_keys()
     new = []
     for each in nuclei.classes.classes:
         if each.name not in classes.names:

@@ -40,13 +40,12 @@ class Views(QObject):
 
     def bring_forward(self, layer: Image) -> None:
         """Show an image and its nuclei in front of the other images, which may lie over it."""
-        layers, view = self._session.viewer.layers, self.of(layer)
+        layers = self._session.viewer.layers
         layer.visible = True
-        own = [each for each in (layer, None if view is None else view.points) if each in layers]
+        others = [view.points for view in self._views if view.layer is not layer]
         above = layers[layers.index(layer) + 1 :]
-        if any(is_slide(each) and each.visible for each in above):
-            for each in own:
-                layers.move(layers.index(each), len(layers))
+        for each in [each for each in above if is_slide(each) or each in others]:
+            layers.move(layers.index(each), layers.index(layer))  # what else lies there stays
 
     def clear(self, *, layers: bool = True) -> None:
         """End all views; with the window closed there are no `layers` to take out."""

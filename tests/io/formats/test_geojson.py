@@ -305,3 +305,17 @@ def test_a_number_cut_by_the_end_of_a_piece_is_read_whole(tmp_path, monkeypatch)
         monkeypatch.setattr("napari_nucbudget.io.formats.json_stream.CHUNK", size)
         found = [value for _, value in json_members(tmp_path / "a.json", "a")]
         assert found == json.loads(body)
+
+
+@pytest.mark.parametrize(
+    "ring",
+    [
+        [[0, 0], [9, 0], [9, 7], [0, 7], [0, 0], [0, 0]],
+        [[9, 7], [0, 7], [0, 0], [9, 0], [9, 7]],
+        [[0, 0], [4, 0], [9, 0], [9, 7], [0, 7], [0, 0]],
+        [[0, 0], [0, 7], [9, 7], [9, 0], [0, 0]],
+    ],
+)
+def test_a_rectangle_is_a_field_however_its_corners_are_listed(read, ring):
+    found = read(collection(feature({"type": "Polygon", "coordinates": [ring]}, {"name": "field"})))
+    assert found.fields == (Region(0, 0, 7, 9),)

@@ -268,8 +268,10 @@ def _measurements(given: Any) -> dict[str, Any]:
 def _rectangle(rings: Any) -> Region:
     """Region of pixels that a rectangle covers; its corners are pixel corners already."""
     x, y = zip(*((c[0], c[1]) for c in rings[0]), strict=True)
-    corners = {(min(x), min(y)), (max(x), min(y)), (max(x), max(y)), (min(x), max(y))}
-    if len(rings) > 1 or set(zip(x, y, strict=True)) != corners or len(x) != 5:
+    sides = max(x) - min(x), max(y) - min(y)
+    ring = np.subtract(np.array([x, y], dtype=np.float64), [[min(x)], [min(y)]])
+    area = 0.5 * abs(float(ring[0] @ np.roll(ring[1], 1) - ring[1] @ np.roll(ring[0], 1)))
+    if len(rings) > 1 or abs(area - sides[0] * sides[1]) > 1e-6 * sides[0] * sides[1]:
         raise PointsError(
             f"an area called {FIELD!r} is not an upright rectangle, and fields are: "
             "draw a rectangle, or give the area another name."

@@ -9,22 +9,37 @@ import torch
 from torch import Tensor
 
 from napari_nucbudget.models.device import autocast
-from napari_nucbudget.models.runtimes import Forward, Runtime, with_bands
+from napari_nucbudget.models.runtimes import Banded, Forward, Runtime, with_bands
+from napari_nucbudget.nets.in_bands import BandForward
 
 __all__ = ["EAGER"]
 
 
 def _prepare(network: torch.nn.Module, device: torch.device, dtype: torch.dtype | None) -> Forward:
     """The network's own forward pass, under autocast where a reduced type is given."""
+    compute = with_bands(network) if device.type == "cpu" else network
     if dtype is None and device.type == "cpu":
-        return with_bands(network)
+        return compute
 
     def forward(x: Tensor) -> Tensor:
         with _all_bits(device) if dtype is None else autocast(device, dtype):
-            out: Tensor = network(x)
+            out: Tensor = compute(x)
         return out
 
-    return forward
+    if not isinstance(compute, Banded):
+        return forward
+    begin = compute.begin
+
+    def begin_reduced() -> BandForward:
+        bands = begin()
+
+        def band(x: Tensor, *, last: bool) -> Tensor:
+            with autocast(device, dtype):
+                return bands(x, last=last)
+
+        return band
+
+    return Banded(forward, compute.rows, begin_reduced)
 
 
 def _all_bits(device: torch.device) -> AbstractContextManager[Any]:
