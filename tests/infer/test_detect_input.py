@@ -172,3 +172,19 @@ def test_nested_lists_are_refused_in_words(
     as_lists: Any = speckles[:40, :50].tolist()
     with pytest.raises(ImageError):  # integers of lists have no 8 bits to go by
         detect(as_lists, tiny_detector, mpp=MPP)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("channel_first", [False, True])
+def test_few_bits_in_numbers_of_16_are_said(
+    tiny_detector: Detector, speckles: NDArray[np.uint8], bits: int, channel_first: bool
+) -> None:
+    few = speckles.astype(np.uint16) << (bits - 8)
+    few = np.moveaxis(few, -1, 0) if channel_first else few
+    with pytest.raises(ImageError, match=r"The brightest pixel of image is [\d,]+ of 65,535"):
+        detect(few, tiny_detector, mpp=MPP)
+    spread = few << (16 - bits)
+    found = detect(spread, tiny_detector, mpp=MPP, threshold=0.1)
+    assert len(found) > 0
+    black = np.zeros((40, 50, 3), np.uint16)  # nothing to go by
+    detect(black, tiny_detector, mpp=MPP)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nucbudget.errors import ImageError, PixelSizeError, RegionError
+from napari_nucbudget.errors import ImageError, NucbudgetError, PixelSizeError, RegionError
 
 __all__ = ["ArraySource", "ImageSource", "Level", "Region", "as_rgb8", "check_mpp", "mpp_differ"]
 
 MPP_RANGE = (0.05, 10.0)
 """Pixel sizes in µm/px that light microscopy of tissue can have."""
+DARKEST = 1 << 14
+"""Below it nothing is, in an image of 16 bits, as bright as glass."""
+WINDOWS, WINDOW = 4, 64
+"""So many windows along each side are looked at for that, and their side in pixels."""
 MPP_TOLERANCE = 0.05
 """Relative difference up to which two pixel sizes are taken for the same."""
 
@@ -212,6 +217,7 @@ class ArraySource:
                 "nuclei are detected on colour (H&E) images with red, green and blue."
             )
         self._arrays = arrays
+        self._looked_at = False
         self._channel_first = channel_first
         self.name = name
         self.mpp = None if mpp is None else check_mpp(mpp, of=name)
@@ -234,12 +240,44 @@ class ArraySource:
         if region.clipped(shape) != region:
             raise RegionError(f"{region} reaches outside level {level} of {self.name}, {shape}.")
         rows, columns = region.slices
+        if not self._looked_at:
+            self._refuse_few_bits()
+            self._looked_at = True
+        return as_rgb8(self._part(level, rows, columns), of=self.name)
+
+    def _part(self, level: int, rows: slice, columns: slice) -> NDArray[Any]:
         array = self._arrays[level]
         if self._channel_first:
-            pixels = np.moveaxis(np.asarray(array[:, rows, columns]), 0, -1)
-        else:
-            pixels = np.asarray(array[rows, columns])
-        return as_rgb8(pixels, of=self.name)
+            return np.moveaxis(np.asarray(array[:, rows, columns]), 0, -1)
+        return np.asarray(array[rows, columns])
+
+    def _refuse_few_bits(self) -> None:
+        """Refuse 12 bits of a camera in numbers of 16, which would be as dark as night.
+
+        Windows all over the smallest level are looked at; glass and stained tissue are bright.
+        """
+        kind = getattr(self._arrays[-1], "dtype", None)
+        if kind is None or np.dtype(kind) != np.uint16:
+            return
+        last = len(self._arrays) - 1
+        spread = (np.arange(WINDOWS) + 0.5) / WINDOWS
+        rows, columns = (
+            np.maximum(spread * n - WINDOW / 2, 0).astype(int).tolist()
+            for n in self.levels[last].shape
+        )
+        highest = 0
+        for y, x in product(rows, columns):
+            try:
+                part = self._part(last, slice(y, y + WINDOW), slice(x, x + WINDOW))
+            except (NucbudgetError, OSError, RuntimeError, ValueError):  # damage says nothing
+                continue
+            highest = max(highest, int(part.max()))
+        if 0 < highest < DARKEST:
+            raise ImageError(
+                f"The brightest pixel of {self.name} is {highest:,} of 65,535: numbers of 16 bits "
+                "that hold 10, 12 or 14. Spread them over the whole range (12 bits: times 16), or "
+                "save the image with 8 bits."
+            )
 
 
 def _downsample(whole: tuple[int, int], level: tuple[int, int]) -> float:
