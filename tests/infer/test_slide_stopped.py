@@ -215,7 +215,8 @@ def test_a_run_on_a_zarr_slide_that_an_earlier_version_began_goes_on(
     other = slide_case.draw(seed=1)[0]
     for name, rgb in (("a", pixels), ("b", other)):
         store = zarr.open_group(tmp_path / name / "s.zarr", mode="w")
-        store.create_array("0", data=rgb, chunks=(64, 64, 3))
+        array = store.create_array("0", shape=rgb.shape, dtype="u1", chunks=(64, 64, 3))
+        array[:] = rgb
         store.attrs["multiscales"] = [
             {
                 "axes": [{"name": n, "unit": "micrometer"} for n in "yxc"],
