@@ -1,0 +1,147 @@
+"""What the dock "Detect nuclei" does to the project, and hears of the other docks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from napari_nucbudget.bridge.layers import points_name
+from napari_nucbudget.ui.keys import class_keys
+
+
+def test_kept_nuclei_are_proposals_of_the_project_and_answers_outlive_a_second_run(
+    dock_with_image, drawn
+):
+    dock = dock_with_image
+    dock.widget.form.scope.setCurrentText("Whole image")
+    dock.run()
+    session, kept = dock.widget.session, dock.widget.kept
+    assert session.store is None
+    dock.click(kept.keep)
+    image, total = session.image, drawn.count(0.5)
+    assert len(session.store.proposals(image)) == total
+    assert f"{total} proposals are in the project" in kept.told.text()
+    assert dock.points is session.views.of().points
+    assert session.store.image(image).mpp == 0.5
+
+    answered = session.store.proposals(image)[:3]
+    session.edit(lambda store: store.accept(answered[:2]))
+    session.edit(lambda store: store.reject(answered[2:]))
+    assert kept.at_once.isChecked()
+    dock.run()
+    assert len(session.store.proposals(image)) == total - 3
+    assert "3 were answered before" in kept.told.text()
+    session.close()
+
+
+def test_nuclei_are_typed_by_the_chosen_model_and_kept_with_their_classes(
+    dock_with_image, drawn, monkeypatch
+):
+    from types import SimpleNamespace
+
+    from napari_nucbudget.infer import typed
+    from napari_nucbudget.types.classes import ClassScheme, NucleusClass
+
+    scheme = ClassScheme((NucleusClass("epithelial", "#00e5ff"), NucleusClass("plasma", "#ff9100")))
+
+    def classify(source, nuclei, classifier, *, mpp):
+        yield
+        prob = np.tile(np.float32([0.2, 0.8]), (len(nuclei), 1))
+        label = np.ones(len(nuclei), np.int16)
+        return dataclasses.replace(nuclei, label=label, prob=prob, classes=scheme)
+
+    monkeypatch.setattr(typed, "iter_classify", classify)
+    dock = dock_with_image
+    catalogue = dock.widget._catalogue
+    monkeypatch.setattr(
+        catalogue, "load_classifier", lambda name, device: SimpleNamespace(classes=scheme)
+    )
+    dock.widget.form.classifier.addItem("two classes")
+    dock.widget.form.classifier.setCurrentText("two classes")
+    dock.widget.form.scope.setCurrentText("Whole image")
+    dock.run()
+    assert set(dock.points.features["label"]) == {"plasma"}
+    dock.widget.result.threshold.setValue(0.3)
+    dock.settle()
+    dock.click(dock.widget.kept.keep)
+    session = dock.widget.session
+    dock.wait(lambda: session.store is not None)
+    count = session.store.counts(session.image)["plasma"]
+    assert (count.proposed, count.human) == (drawn.count(0.3), 0)
+    session.close()
+
+
+def test_after_keeping_a_click_and_a_key_give_a_class_with_no_other_dock_open(dock_with_image):
+    dock = dock_with_image
+    dock.widget.form.scope.setCurrentText("Whole image")
+    dock.run()
+    dock.click(dock.widget.kept.keep)
+    session, viewer = dock.widget.session, dock.viewer
+    view = session.views.of()
+    assert viewer.layers.selection.active is view.points
+    assert view.points.name == points_name(session.current.name)  # not a second one of that name
+    key, name = next((key, name) for name, key in class_keys(session.store.classes).items())
+    assert f"press {key} for {name}" in dock.widget.kept.told.text()
+    view.points.mode = "select"
+    view.points.selected_data = {4}
+    canvas = viewer.window._qt_viewer.canvas.native
+    canvas.setFocus()
+    dock.qtbot.keyClicks(canvas, key.lower())
+    assert session.store.counts(session.image)[name].human == 1
+    session.close()
+
+
+def test_the_picker_follows_the_image_that_the_other_docks_work_on(dock_with_image, drawn):
+    dock = dock_with_image
+    first = dock.viewer.layers["biopsy"]
+    second = dock.viewer.add_image(drawn.rgb, name="second", scale=(0.5, 0.5), units=("um", "um"))
+    assert dock.widget.form.image.current is second
+    dock.viewer.layers.selection.active = first
+    assert dock.widget.form.image.current is first is dock.widget.session.current
+
+
+def test_a_model_that_is_kept_meanwhile_is_offered_and_the_choice_stays(
+    dock_with_image, monkeypatch
+):
+    form = dock_with_image.widget.form
+    chosen = form.model.currentText()
+    names = [*form._catalogue.names(), "kept"]
+    monkeypatch.setattr(form._catalogue, "refresh", lambda: None)
+    monkeypatch.setattr(form._catalogue, "names", lambda: names)
+    dock_with_image.widget.session.models_changed.emit()
+    assert [form.model.itemText(i) for i in range(form.model.count())].count("kept") == 1
+    assert form.model.currentText() == chosen
+
+
+def test_keeping_does_not_put_a_size_that_the_layer_says_in_place_of_a_corrected_one(
+    dock_with_image,
+):
+    dock, form = dock_with_image, dock_with_image.widget.form
+    session = dock.widget.session
+    image = session.ensure()
+    session.edit(lambda store: store.describe_image(image, mpp=0.25))
+    dock.run()
+    dock.widget.kept.keep.click()
+    assert "the project 0.25" in dock.widget.error.text()
+    assert session.store.image(image).mpp == 0.25
+    assert len(session.store.nuclei(image)) == 0
+    assert form.set_mpp.isVisibleTo(form)  # though the layer says what is typed
+    form.set_mpp.click()
+    assert session.store.image(image).mpp == 0.5
+    assert not form.set_mpp.isVisibleTo(form)
+    dock.widget.kept.keep.click()
+    assert len(session.store.nuclei(image)) > 0
+
+
+def test_an_image_that_is_picked_in_the_dock_is_that_of_the_other_docks(dock_with_image, drawn):
+    dock = dock_with_image
+    picker = dock.widget.form.image
+    dock.viewer.add_image(drawn.rgb, name="second", scale=(0.5, 0.5), units=("um", "um"))
+    at = picker.findText("biopsy")
+    picker.setCurrentIndex(at)
+    picker.activated.emit(at)  # as a click does
+    assert dock.widget.session.current is dock.viewer.layers["biopsy"]
+    dock.viewer.add_points([[1, 1]], name="others")
+    dock.viewer.layers.selection.active = dock.viewer.layers["biopsy"]
+    assert picker.current is dock.viewer.layers["biopsy"]
