@@ -260,6 +260,8 @@ def test_a_file_of_another_image_is_said(store: ProjectStore) -> None:
     (told,) = misfits(store, dots([(5, 5)]), 2)
     assert "lie on 'a.tif', not 'b.tif'" in told
     assert misfits(store, dots([(5, 5)]), 1) == ()
+    store.add_image((60, 80), name="a.tif", mpp=0.5)  # of another folder
+    assert misfits(store, dots([(5, 5)]), 1) == ()
 
 
 def test_a_label_set_brings_patient_and_split_where_the_project_says_nothing_else(

@@ -189,7 +189,7 @@ def test_an_empty_label_or_origin_is_none_and_human() -> None:
         ({"y": [1], "x": [1], "score": ["high"]}, PointsError, "is not a number"),
         ({"y": [1], "x": [1], "score": [80]}, PointsError, r"Scores must lie in 0 \.\. 1"),
         ({"y": [1], "x": [1], "id": [None]}, PointsError, "is not a number"),
-        ({"y": [1, 1], "x": [1, 2], "id": [5, 5]}, PointsError, "Two rows have the same id"),
+        ({"y": [1, 1], "x": [1, 2], "id": [5, 5]}, PointsError, "Two nuclei have the same id"),
         ({"y": [1], "x": [1], "label": ["epitelial"]}, ConfigError, "Did you mean 'epithelial'"),
     ],
 )

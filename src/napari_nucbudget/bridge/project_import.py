@@ -96,12 +96,17 @@ def iter_read(path: Path, format: str | None = None) -> Generator[Progress, None
 
 def likely_image(store: ProjectStore, points: PointsFile) -> int | None:
     """The project image that a file names, by file name or stem; None where none or several."""
-    name = points.image.replace("\\", "/").rsplit("/", 1)[-1]
+    name = _file_of(points)
     for same in (lambda a, b: a == b, lambda a, b: _stem(a) == _stem(b)):
         found = [image.id for image in store.images if name and same(image.name, name)]
         if len(found) == 1:
             return found[0]
     return None
+
+
+def _file_of(points: PointsFile) -> str:
+    """The image's file name, without the folders of this or another system."""
+    return points.image.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _stem(name: str) -> str:
@@ -113,7 +118,7 @@ def misfits(store: ProjectStore, points: PointsFile, image: int) -> tuple[str, .
     """Sentences on where a file contradicts what the project knows of the image."""
     about = store.image(image)
     told = []
-    if points.image and likely_image(store, points) != image:
+    if points.image and _stem(_file_of(points)) != _stem(about.name):
         told.append(f"The file says that its nuclei lie on {points.image!r}, not {about.name!r}.")
     if points.shape is not None and tuple(points.shape) != about.shape:
         told.append(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_nucbudget.core.polygon import inside_polygon
 from napari_nucbudget.errors import RegionError
 
-__all__ = ["Outline", "Outlines"]
+__all__ = ["Outline", "Outlines", "enclosed"]
 
 PIECES = 2048
 """Pieces into which a region is cut to see where something holds, about."""
@@ -59,7 +59,7 @@ class Outline:
     @property
     def area(self) -> float:
         """Level-0 pixels, by the shoelace formula."""
-        return _enclosed(self.corners) - sum(_enclosed(hole) for hole in self.holes)
+        return enclosed(self.corners) - sum(enclosed(hole) for hole in self.holes)
 
     def contains(self, yx: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Which of (N, 2) points lie inside, and in no hole."""
@@ -183,7 +183,8 @@ def _polygons(geometry: Any) -> NDArray[Any]:
     return np.asarray(parts[shapely.area(parts) > 0])
 
 
-def _enclosed(ring: NDArray[np.floating]) -> float:
+def enclosed(ring: NDArray[np.floating]) -> float:
+    """Area inside an (M, 2) ring, by the shoelace formula; its last corner may be the first."""
     y, x = (ring - ring[0]).astype(np.float64).T
     return 0.5 * abs(float(y @ np.roll(x, 1) - x @ np.roll(y, 1)))
 
@@ -197,4 +198,4 @@ def _crosses(ring: NDArray[np.float64]) -> bool:
         return False
     sides = np.ptp(ring, axis=0)
     evenly = shapely.area(shapely.make_valid(polygon))
-    return bool(abs(_enclosed(ring) - evenly) > ALIKE * sides[0] * sides[1])
+    return bool(abs(enclosed(ring) - evenly) > ALIKE * sides[0] * sides[1])

@@ -14,10 +14,12 @@ from napari_nucbudget.core.compiled_pixels import smooth_into
 from napari_nucbudget.core.mirroring import mirrored
 from napari_nucbudget.core.peak_pixels import peak_pixels
 
-__all__ = ["Peaks", "gaussian_radius", "local_maxima", "proximity_map", "smooth"]
+__all__ = ["NEIGHBOURS", "Peaks", "gaussian_radius", "local_maxima", "proximity_map", "smooth"]
 
 BAND = 64
 """Rows that are smoothed together, so that they stay in the cache."""
+NEIGHBOURS = 1.5
+"""Least distance in pixels of two peaks: below it the slopes of one would be peaks of their own."""
 
 
 @dataclass(frozen=True, eq=False)

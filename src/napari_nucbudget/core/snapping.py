@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nucbudget.core.proximity import local_maxima
+from napari_nucbudget.core.proximity import NEIGHBOURS, local_maxima
 from napari_nucbudget.types.score_map import ScoreMap
 
 __all__ = ["snapped"]
 
 FLOOR = 0.05
 """Height below which a maximum of the map is background."""
-APART = 1.5
-"""Least distance in map pixels of two maxima: below it they would be slopes of one."""
 
 
 def snapped(score_map: ScoreMap, yx: NDArray[Any], *, radius: float) -> NDArray[np.float64]:
@@ -31,7 +29,7 @@ def snapped(score_map: ScoreMap, yx: NDArray[Any], *, radius: float) -> NDArray[
     """
     places = np.asarray(yx, np.float64).copy()
     reach = radius / score_map.step
-    around = math.ceil(reach + APART) + 2  # a maximum is judged by its own neighbours
+    around = math.ceil(reach + NEIGHBOURS) + 2  # a maximum is judged by its own neighbours
     height, width = score_map.values.shape
     for row, (y, x) in enumerate(score_map.to_map(places)):
         top, left = max(math.floor(y) - around, 0), max(math.floor(x) - around, 0)
@@ -41,7 +39,7 @@ def snapped(score_map: ScoreMap, yx: NDArray[Any], *, radius: float) -> NDArray[
         ]
         if min(part.shape) < 3:
             continue
-        found = local_maxima(part, min_distance=APART, threshold=FLOOR).yx
+        found = local_maxima(part, min_distance=NEIGHBOURS, threshold=FLOOR).yx
         found = found + np.array([top, left])
         distance = np.hypot(*(found - (y, x)).T)
         if len(found) and distance.min() <= reach:

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nucbudget.core.proximity import Peaks, gaussian_radius, local_maxima, smooth
+from napari_nucbudget.core.proximity import (
+    NEIGHBOURS,
+    Peaks,
+    gaussian_radius,
+    local_maxima,
+    smooth,
+)
 from napari_nucbudget.core.tiling import Tile, tiles
 from napari_nucbudget.errors import ConfigError
 from napari_nucbudget.models.bundle import Detector
@@ -21,8 +27,6 @@ __all__ = ["SCORE_FLOOR", "TilePeaks", "check_threshold"]
 
 CANDIDATE_FLOOR = 0.001
 """Height on the map below which a local maximum is flat background."""
-NEIGHBOURS = 1.5
-"""Least distance in model pixels: below it the slopes of a peak would be peaks of their own."""
 SCORE_FLOOR = 0.01
 """Proposals below this score are never kept, whatever the threshold."""
 

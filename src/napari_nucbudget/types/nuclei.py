@@ -119,10 +119,10 @@ class Nuclei:
             )
         ids = np.arange(n, dtype=np.int64) if id is None else _whole_numbers(id, "Ids")
         if len(np.unique(ids)) != len(ids):
-            raise PointsError("Two nuclei have the same id; ids must differ.")
+            raise PointsError("Two nuclei have the same id; ids must differ, or be left out.")
         probs = None if prob is None else np.array(prob, dtype=np.float32)
         if probs is not None and ((probs < -ROUNDING) | (probs > 1 + ROUNDING)).any():
-            raise PointsError("A probability lies outside 0 .. 1.")
+            raise PointsError("A probability (p_...) lies outside 0 .. 1.")
         return cls(
             yx=points,
             score=np.broadcast_to(np.asarray(score, dtype=np.float32), n).copy(),
@@ -234,8 +234,6 @@ class Nuclei:
             ids = _whole(frame["id"]) if "id" in frame else None
         except (TypeError, ValueError, OverflowError) as error:
             raise PointsError(f"A coordinate, score or id is not a number: {error}.") from error
-        if ids is not None and len(np.unique(ids)) != len(ids):
-            raise PointsError("Two rows have the same id; ids must differ, or be left out.")
         label: ArrayLike = -1
         if "label" in frame:
             names = frame["label"].fillna("").astype(str)
@@ -246,8 +244,6 @@ class Nuclei:
             origin = frame["origin"].fillna(HUMAN).replace("", HUMAN).astype(object).to_numpy()
         columns = [f"p_{name}" for name in classes.names]
         prob = frame[columns].to_numpy(np.float32) if set(columns) <= set(frame) else None
-        if prob is not None and ((prob < -ROUNDING) | (prob > 1 + ROUNDING)).any():
-            raise PointsError("A probability (p_...) lies outside 0 .. 1.")
         return cls.from_points(
             yx, score=score, label=label, origin=origin, id=ids, prob=prob, classes=classes
         )

@@ -67,14 +67,11 @@ class KeepPanel(QWidget):
         `models` are the names and tasks of those that made them.
         """
         session = self._session
-        stated = known_pixel_size(layer)
-        typed = stated is None or mpp_differ(stated, proposals.mpp)
-        if typed:
-            session.set_mpp(layer, proposals.mpp)
         image = session.ensure(layer)
         if image is None or session.store is None:
             return False
-        if typed:  # where the image was in a project that has been opened just now
+        stated = known_pixel_size(layer)
+        if stated is None or mpp_differ(stated, proposals.mpp):  # a person typed it
             session.set_mpp(layer, proposals.mpp)
         stored = session.store.image(image).mpp
         if mpp_differ(stored, proposals.mpp):

@@ -79,7 +79,7 @@ def test_every_image_has_its_own_points(read):
         (body(annotations=[annotation()]), "no COCO file of nuclei: KeyError 'bbox'"),
         (body(annotations=[{"image_id": 9}]), "names the image 9, which is not listed"),
         (body(annotations=[annotation(category_id=5, bbox=[0, 0, 1, 1])]), "KeyError 5"),
-        (body(annotations=[annotation(1, bbox=[0, 0, 1, 1])] * 2), "two nuclei have the same id"),
+        (body(annotations=[annotation(1, bbox=[0, 0, 1, 1])] * 2), "Two nuclei have the same id"),
         (body(annotations=[annotation(keypoints=[1, 2])]), "no COCO file of nuclei"),
     ],
 )

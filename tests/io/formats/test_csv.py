@@ -129,7 +129,7 @@ def test_negative_coordinates_are_kept_and_said(tmp_path):
 
 def test_an_id_that_is_given_twice_is_refused(tmp_path):
     (tmp_path / "p.csv").write_text("id,y,x\n1,1,1\n1,2,2\n")
-    with pytest.raises(PointsError, match="Two rows have the same id"):
+    with pytest.raises(PointsError, match="Two nuclei have the same id"):
         read_points_csv(tmp_path / "p.csv")
 
 

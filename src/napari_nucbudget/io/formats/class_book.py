@@ -11,7 +11,7 @@ from napari_nucbudget.errors import PointsError
 from napari_nucbudget.io.formats.colors import hex_of, spare_color
 from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme, NucleusClass
 
-__all__ = ["ClassBook", "by_name"]
+__all__ = ["ClassBook", "by_name", "check_one_each"]
 
 
 class ClassBook:
@@ -81,15 +81,26 @@ def by_name(
     Raises
     ------
     PointsError
-        Where a nucleus has more or fewer than the file has classes.
+        As `check_one_each`.
     """
-    if any(len(row) != len(wrote) for row in values):
-        raise PointsError(
-            f"a nucleus has not one probability for each of the file's classes, {', '.join(wrote)}."
-        )
+    check_one_each(values, wrote)
     given = np.array(values, dtype=np.float32).reshape(len(values), len(wrote))
     prob = np.full((len(values), len(classes)), np.nan, dtype=np.float32)
     for column, name in enumerate(wrote):
         if name in classes.names:
             prob[:, classes.names.index(name)] = given[:, column]
     return prob
+
+
+def check_one_each(values: list[list[float | None]], wrote: tuple[str, ...]) -> None:
+    """See that every nucleus has a probability for each class of its file.
+
+    Raises
+    ------
+    PointsError
+        Where one has more or fewer.
+    """
+    if any(len(row) != len(wrote) for row in values):
+        raise PointsError(
+            f"a nucleus has not one probability for each of the file's classes, {', '.join(wrote)}."
+        )

@@ -199,8 +199,6 @@ def _nuclei(
     rows: list[dict[str, Any]], label: Any, classes: ClassScheme, wrote: tuple[str, ...]
 ) -> Nuclei:
     ids = [row.get("nucleus_id", row.get("id", i)) for i, row in enumerate(rows)]
-    if len(set(ids)) != len(ids):
-        raise PointsError("two nuclei have the same id; ids must differ.")
     prob = None
     if rows and all("prob" in row for row in rows):
         empty: list[float | None] = [None] * len(wrote)

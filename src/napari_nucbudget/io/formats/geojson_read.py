@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nucbudget.core.outline import enclosed
 from napari_nucbudget.errors import ConfigError, PointsError
-from napari_nucbudget.io.formats.class_book import ClassBook
+from napari_nucbudget.io.formats.class_book import ClassBook, check_one_each
 from napari_nucbudget.io.formats.coordinates import from_file
 from napari_nucbudget.io.formats.facts import Facts, check_version, read_facts
 from napari_nucbudget.io.formats.geojson_ids import nucleus_id
@@ -169,11 +170,8 @@ class _Table:
         origin = ours.get("origin", HUMAN)
         names = self.facts.classes.names if self.facts.classes else self.book.names
         prob = ours.get("prob", [[]] * n)
-        if "prob" in ours and any(len(values) != len(names) for values in prob):
-            raise PointsError(
-                "a nucleus has not one probability for each of the file's classes, "
-                f"{', '.join(names)}."
-            )
+        if "prob" in ours:
+            check_one_each(prob, names)
         self.xy += [(float(x), float(y)) for x, y in xy]
         self.label += [self._class(properties)] * n
         self.score += ours.get("score", [1.0] * n)
@@ -269,9 +267,9 @@ def _rectangle(rings: Any) -> Region:
     """Region of pixels that a rectangle covers; its corners are pixel corners already."""
     x, y = zip(*((c[0], c[1]) for c in rings[0]), strict=True)
     sides = max(x) - min(x), max(y) - min(y)
-    ring = np.subtract(np.array([x, y], dtype=np.float64), [[min(x)], [min(y)]])
-    area = 0.5 * abs(float(ring[0] @ np.roll(ring[1], 1) - ring[1] @ np.roll(ring[0], 1)))
-    if len(rings) > 1 or abs(area - sides[0] * sides[1]) > 1e-6 * sides[0] * sides[1]:
+    box = sides[0] * sides[1]
+    ring = np.array([x, y], dtype=np.float64).T
+    if len(rings) > 1 or abs(enclosed(ring) - box) > 1e-6 * box:
         raise PointsError(
             f"an area called {FIELD!r} is not an upright rectangle, and fields are: "
             "draw a rectangle, or give the area another name."
