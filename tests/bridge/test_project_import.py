@@ -264,6 +264,15 @@ def test_a_file_of_another_image_is_said(store: ProjectStore) -> None:
     assert misfits(store, dots([(5, 5)]), 1) == ()
 
 
+def test_names_with_dots_are_told_apart_where_the_project_has_both(store: ProjectStore) -> None:
+    first, second = (store.add_image((60, 80), name=f"case.{n}.tif", mpp=0.5) for n in (1, 2))
+    named = replace(dots([(5, 5)]), image="scans/case.1.tif")
+    assert misfits(store, named, first) == ()
+    (told,) = misfits(store, named, second)
+    assert "lie on 'scans/case.1.tif', not 'case.2.tif'" in told
+    assert misfits(store, replace(named, image="case.csv"), second) == ()  # either may be meant
+
+
 def test_a_label_set_brings_patient_and_split_where_the_project_says_nothing_else(
     store: ProjectStore,
 ) -> None:

@@ -109,6 +109,14 @@ def _file_of(points: PointsFile) -> str:
     return points.image.replace("\\", "/").rsplit("/", 1)[-1]
 
 
+def _names(store: ProjectStore, points: PointsFile, about: ProjectImage) -> bool:
+    """Whether a file may mean that image: by its name, else by its stem if no other is meant."""
+    name = _file_of(points)
+    if name == about.name:
+        return True
+    return _stem(name) == _stem(about.name) and likely_image(store, points) in (None, about.id)
+
+
 def _stem(name: str) -> str:
     """Without suffixes and without the tag that arrays have in a project."""
     return name.split(" [")[0].split(".")[0].lower()
@@ -118,7 +126,7 @@ def misfits(store: ProjectStore, points: PointsFile, image: int) -> tuple[str, .
     """Sentences on where a file contradicts what the project knows of the image."""
     about = store.image(image)
     told = []
-    if points.image and _stem(_file_of(points)) != _stem(about.name):
+    if points.image and not _names(store, points, about):
         told.append(f"The file says that its nuclei lie on {points.image!r}, not {about.name!r}.")
     if points.shape is not None and tuple(points.shape) != about.shape:
         told.append(
