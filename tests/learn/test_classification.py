@@ -155,8 +155,8 @@ def test_the_papers_rule_keeps_the_weights_that_score_best(typed, config, tmp_pa
     given = iter([0.3, 0.9, 0.5])
     scores = SupervisedMethod._scores
 
-    def as_given(self, prob, known):
-        return replace(scores(self, prob, known), weighted_f1=next(given, 0.9))
+    def as_given(self, prob):
+        return replace(scores(self, prob), weighted_f1=next(given, 0.9))
 
     monkeypatch.setattr(SupervisedMethod, "_scores", as_given)
     paper = replace(config, validation="paper", steps=6, steps_per_epoch=2)

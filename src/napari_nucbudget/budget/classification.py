@@ -63,7 +63,7 @@ class ClassificationBench:
         return in_memory(self._labels.split(split), mpp=mpp)
 
     def _nuclei(
-        self, split: str, mpp: float, patch: int, stain: StainReference | None = None
+        self, split: str, mpp: float, patch: int | None, stain: StainReference | None = None
     ) -> NucleiToScore:
         labels = self._labels.split(split)
         return NucleiToScore(labels, mpp=mpp, patch=patch, stain=stain)
@@ -71,7 +71,8 @@ class ClassificationBench:
     def _scored_by(self, split: str, model: Classifier) -> NucleiToScore:
         """The nuclei of a split as a classifier takes them."""
         spec = model.card.input
-        return self.scored(split, spec.mpp, model.patch, spec.stain)
+        patch = None if model.takes_windows else model.patch
+        return self.scored(split, spec.mpp, patch, spec.stain)
 
     def _scores(self, nuclei: NucleiToScore, model: Classifier) -> dict[str, Any]:
         """``last`` as the recipe says; where that averages, also ``once``."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from napari_nucbudget.core.class_metrics import class_scores
 from napari_nucbudget.core.patches import cut_patches
 from napari_nucbudget.errors import LabelSetError
+from napari_nucbudget.infer.known_nuclei import KnownNuclei, NucleiInImages, NucleiInPatches
 from napari_nucbudget.infer.model_grid import ModelGrid
 from napari_nucbudget.models.classifier import SHIFT, Classifier
 from napari_nucbudget.types.card import StainReference
@@ -19,12 +20,15 @@ from napari_nucbudget.types.labels import LabelSet
 
 __all__ = ["NucleiToScore"]
 
+NO_CLASS = "None of the nuclei in {count} images has a class."
+
 
 class NucleiToScore:
     """The nuclei of a label set that have a class, with wide patches around them.
 
     `score` gives what `infer.classify.evaluate_classifier` gives, of classifiers with that
-    pixel size, patch and stain.
+    pixel size, patch and stain. Without a patch it is for classifiers that take windows, which
+    read them from the images.
     """
 
     def __init__(
@@ -32,10 +36,16 @@ class NucleiToScore:
         labels: LabelSet,
         *,
         mpp: float,
-        patch: int,
+        patch: int | None,
         stain: StainReference | None = None,
     ) -> None:
         self.classes, self.mpp = labels.classes, mpp
+        self.nuclei: KnownNuclei
+        if patch is None:
+            self.nuclei = NucleiInImages(labels)
+            if not len(self.nuclei.label):
+                raise LabelSetError(NO_CLASS.format(count=len(labels)))
+            return
         side = patch + 2 * SHIFT
         wide, truth, number = [], [], []
         for index, image in enumerate(labels):
@@ -51,15 +61,20 @@ class NucleiToScore:
             truth.append(known.label)
             number.append(np.full(len(known), index))
         if not truth:
-            raise LabelSetError(f"None of the nuclei in {len(labels)} images has a class.")
+            raise LabelSetError(NO_CLASS.format(count=len(labels)))
         self.wide: NDArray[Any] = np.concatenate(wide)
-        self.label: NDArray[np.int16] = np.concatenate(truth)
-        self.image: NDArray[np.int64] = np.concatenate(number)
+        self.nuclei = NucleiInPatches(self.wide, np.concatenate(truth), np.concatenate(number))
+
+    @property
+    def label(self) -> NDArray[np.int16]:
+        """(N,) classes."""
+        return self.nuclei.label
 
     def score(self, classifier: Classifier, *, average: bool = True) -> ClassScores:
         """Scores of a classifier; `average` over turns and shifts as when it is used."""
-        return self.score_probabilities(classifier.probabilities(self.wide, average=average))
+        return self.score_probabilities(self.nuclei.probabilities(classifier, average=average))
 
     def score_probabilities(self, prob: NDArray[np.floating[Any]]) -> ClassScores:
         """Scores of (N, C) probabilities."""
-        return class_scores(prob, self.label, self.image, classes=self.classes, mpp=self.mpp)
+        nuclei = self.nuclei
+        return class_scores(prob, nuclei.label, nuclei.image, classes=self.classes, mpp=self.mpp)

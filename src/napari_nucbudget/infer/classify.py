@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -40,8 +40,9 @@ def iter_classify(
     """Give every nucleus class probabilities and the likeliest class, tile by tile.
 
     Places, ids, scores and origins stay as they are; a class that a nucleus
-    had is replaced. Patches that reach beyond the image are filled by
-    mirroring it at its edge.
+    had is replaced. Patches and windows that reach beyond the image are filled by
+    mirroring it at its edge. What a nucleus is given does not depend on which others
+    are asked about.
 
     Parameters
     ----------
@@ -74,21 +75,51 @@ def iter_classify(
         )
     # Rounding may put a nucleus at the border just off the grid.
     place = np.clip(nuclei.mapped(1 / grid.step).yx, 0, np.array(grid.shape) - 1)
-    pixel = np.floor(place + 0.5)
-    side = classifier.patch + 2 * SHIFT
     prob = np.zeros((len(nuclei), len(classifier.classes)), dtype=np.float32)
     done = 0
-    for tile in tiles(_around(pixel), grid.shape, size=TILE, halo=side // 2 + 1):
-        mine = np.flatnonzero(tile.core.contains(pixel))
-        if not len(mine):
-            continue
-        pixels = grid.read(tile.read)
-        wide = cut_patches(pixels, pixel[mine] - (tile.read.y, tile.read.x), side)
-        prob[mine] = classifier.probabilities(wide, average=average)
+    looks = _in_windows if classifier.takes_windows else _in_patches
+    for mine, found in looks(grid, place, classifier, average=average):
+        prob[mine] = found
         done += len(mine)
         yield Progress(done, len(nuclei), done)
     label = prob.argmax(axis=1).astype(np.int16)
     return replace(nuclei, label=label, prob=prob, classes=classifier.classes)
+
+
+Typed = tuple[NDArray[np.intp], NDArray[np.float32]]
+"""Which nuclei, and their (N, C) probabilities."""
+
+
+def _in_patches(
+    grid: ModelGrid, place: NDArray[np.floating[Any]], classifier: Classifier, *, average: bool
+) -> Iterator[Typed]:
+    """Every nucleus by the pixels around it, tile by tile."""
+    pixel = np.floor(place + 0.5)
+    side = classifier.patch + 2 * SHIFT
+    for tile in tiles(_around(pixel), grid.shape, size=TILE, halo=side // 2 + 1):
+        mine = np.flatnonzero(tile.core.contains(pixel))
+        if len(mine):
+            pixels = grid.read(tile.read)
+            wide = cut_patches(pixels, pixel[mine] - (tile.read.y, tile.read.x), side)
+            yield mine, classifier.probabilities(wide, average=average)
+
+
+def _in_windows(
+    grid: ModelGrid, place: NDArray[np.floating[Any]], classifier: Classifier, *, average: bool
+) -> Iterator[Typed]:
+    """All nuclei in the middle of a window at once; windows lie on a lattice of the image.
+
+    A nucleus is thereby seen in the same window whatever is asked about, and in whatever
+    order.
+    """
+    core, margin = classifier.core, (classifier.patch - classifier.core) // 2
+    cell = np.floor(place + 0.5).astype(np.int64) // core
+    corners, where = np.unique(cell, axis=0, return_inverse=True)
+    rows, ends = np.argsort(where.ravel(), kind="stable"), np.cumsum(np.bincount(where.ravel()))
+    for (y, x), mine in zip(corners.tolist(), np.split(rows, ends[:-1]), strict=True):
+        top, left = y * core - margin, x * core - margin
+        pixels = grid.read_beyond(Region(top, left, classifier.patch, classifier.patch))
+        yield mine, classifier.in_window(pixels, place[mine] - (top, left), average=average)
 
 
 def classifier_grid(

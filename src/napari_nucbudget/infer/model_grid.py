@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nucbudget.core.mirroring import mirrored
 from napari_nucbudget.core.resample import Axis, grid_length, resample
 from napari_nucbudget.core.stain import (
     StainAlignment,
@@ -72,6 +73,17 @@ class ModelGrid:
         """(h, w, 3) float32 pixels in 0 .. 255 of a window of the grid."""
         rows, columns = self._axes(window)
         return self._resampled(self._pixels(rows, columns), rows, columns)
+
+    def read_beyond(self, window: Region) -> NDArray[np.float32]:
+        """`read` of a window that may reach beyond the image, mirrored at its edge there."""
+        rows = mirrored(np.arange(window.y, window.bottom), self.shape[0])
+        columns = mirrored(np.arange(window.x, window.right), self.shape[1])
+        y, x = int(rows.min()), int(columns.min())
+        inside = Region(y, x, int(rows.max()) - y + 1, int(columns.max()) - x + 1)
+        pixels = self.read(inside)
+        if inside == window:
+            return pixels
+        return pixels[(rows - y)[:, None], columns - x]
 
     def bands(self, window: Region, count: int) -> Iterator[NDArray[np.float32]]:
         """`read` of a window from the top, `count` rows at a time, and what remains with the last.

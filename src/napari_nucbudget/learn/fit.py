@@ -124,6 +124,8 @@ def fit(
     for step in range(first, settings.steps):
         for group in optimiser.param_groups:
             group["lr"] = _rate(step, settings) * group.get("scale", 1.0)
+        if settings.find_steps:
+            method.finding = step < settings.find_steps
         batch = method.batch(np.random.default_rng([settings.seed, step]))
         torch.manual_seed(_draw_seed(settings.seed, step))
         optimiser.zero_grad(set_to_none=True)
@@ -227,10 +229,13 @@ def _rate(step: int, config: TrainConfig) -> float:
     """Linear rise, then half a cosine down to nothing; constant for the paper's recipe."""
     if config.recipe == "paper":
         return config.learning_rate
-    rise = config.warmup * config.steps
+    steps = config.find_steps
+    if step >= steps:  # the last part, mostly the only one
+        step, steps = step - steps, config.steps - steps
+    rise = config.warmup * steps
     if step < rise:
         return config.learning_rate * (step + 1) / (rise + 1)
-    done = (step - rise) / max(1.0, config.steps - rise)
+    done = (step - rise) / max(1.0, steps - rise)
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 

@@ -33,7 +33,10 @@ SHIFT = 2
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Types nuclei from patches around them; `runtime` is a name in `RUNTIMES`, None is eager."""
+    """Types nuclei from patches around them, or all in a window; `runtime` is a name in `RUNTIMES`.
+
+    Without one it is computed by ``eager``.
+    """
 
     card: ModelCard
     network: torch.nn.Module
@@ -42,11 +45,14 @@ class Classifier:
 
     @cached_property
     def views(self) -> Any:
-        """What runtimes compute: (N, 3, p + 4, p + 4) to the logits of all shifts."""
+        """What runtimes compute: (N, 3, p + 4, p + 4) to the logits of all shifts.
+
+        Of a network that takes windows: (N, 3, p, p) to its maps.
+        """
         return _views_of(self.network)
 
     @cached_property
-    def _shifted(self) -> Forward:
+    def _computed(self) -> Forward:
         return prepare(self.views, self.device, None, self.runtime_name)
 
     @property
@@ -68,13 +74,13 @@ class Classifier:
 
         from napari_nucbudget.models.runtimes.choice import choose_runtime
 
-        side = self.patch + 2 * SHIFT
+        count, side = (1, self.patch) if self.takes_windows else (BATCH, self.patch + 2 * SHIFT)
         return choose_runtime(
             runtime,
             self.views,
             self.device,
             None,
-            torch.zeros(BATCH, 3, side, side, device=self.device),
+            torch.zeros(count, 3, side, side, device=self.device),
             label=f"{self.card.architecture} {self.card.arguments}",
         )
 
@@ -92,6 +98,57 @@ class Classifier:
         if self.card.input.patch is None:
             raise ModelError(f"The card of {self.card.name} does not give the patch size.")
         return self.card.input.patch
+
+    @property
+    def takes_windows(self) -> bool:
+        """Whether it types nuclei anywhere in a window (`in_window`), and not patches."""
+        return bool(getattr(self.network, "takes_windows", False))
+
+    @property
+    def core(self) -> int:
+        """Side of the middle of a window whose nuclei are typed together, model pixels."""
+        network: Any = self.network
+        return int(network.core)
+
+    def in_window(
+        self, pixels: NDArray[Any], yx: NDArray[np.floating[Any]], *, average: bool = True
+    ) -> NDArray[np.float32]:
+        """Calibrated class probabilities of nuclei in one window.
+
+        Parameters
+        ----------
+        pixels : (patch, patch, 3) uint8 or floats, 0 .. 255
+        yx : (N, 2) floats, pixels of the window
+        average : bool
+            Average over the eight turns and mirrorings, else look once.
+
+        Returns
+        -------
+        (N, C) float32, rows add up to 1
+
+        Raises
+        ------
+        ModelError
+            Where the network gives values that are not numbers.
+        """
+        import torch
+
+        network: Any = self.network
+        temperature = float(self.card.temperature or 1.0)
+        place = torch.from_numpy(np.asarray(yx, np.float32)).to(self.device)
+        window = torch.zeros(len(place), dtype=torch.long, device=self.device)
+        prob = torch.zeros(len(place), len(self.card.classes), dtype=torch.float64)
+        with torch.inference_mode():
+            x = self._input(pixels[None])
+            views = _dihedral(x) if average else iter([x])
+            for number, view in enumerate(views):
+                maps = self._computed(view) if average else network.maps(view)
+                logits = network.classify(
+                    network.features(_turned_back(maps, number), window, place)
+                )
+                prob += (logits.double() / temperature).softmax(dim=1).cpu()
+        prob /= number + 1
+        return self._numbers(prob.float().numpy())
 
     def logits(self, patches: NDArray[Any]) -> NDArray[np.float32]:
         """(N, C) logits of (N, patch, patch, 3) pixels in 0 .. 255."""
@@ -137,17 +194,20 @@ class Classifier:
                 x = self._input(wide[start : start + BATCH])
                 if average:
                     views = [x] if network.invariant else _dihedral(x)
-                    logits = torch.cat([self._shifted(view) for view in views])
+                    logits = torch.cat([self._computed(view) for view in views])
                 else:
                     logits = network(x[:, :, SHIFT:-SHIFT, SHIFT:-SHIFT])[None]
                 prob = (logits.double() / temperature).softmax(dim=2).mean(dim=0)
                 out[start : start + BATCH] = prob.float().cpu().numpy()
-        if not np.isfinite(out).all():
+        return self._numbers(out)
+
+    def _numbers(self, prob: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not np.isfinite(prob).all():
             raise ModelError(
                 f"The model {self.card.name!r} gives values that are not numbers; choose the "
                 "runtime eager, or another model."
             )
-        return out
+        return prob
 
     def _input(self, pixels: NDArray[Any]) -> torch.Tensor:
         """(N, 3, h, w) normalised, of (N, h, w, 3) in 0 .. 255, channels last in memory."""
@@ -188,16 +248,26 @@ def _dihedral(x: torch.Tensor) -> Iterator[torch.Tensor]:
             yield view.contiguous(memory_format=torch.channels_last)
 
 
-def _views_of(network: torch.nn.Module) -> torch.nn.Module:
-    """A module whose forward pass is the network's `shifted`: what runtimes compute."""
+def _turned_back(maps: torch.Tensor, view: int) -> torch.Tensor:
+    """(N, C, h, h) of the view of that number in `_dihedral`, as of the window itself."""
     import torch
+
+    upright = maps.flip(3) if view % 2 else maps
+    return torch.rot90(upright, -(view // 2), (2, 3))
+
+
+def _views_of(network: torch.nn.Module) -> torch.nn.Module:
+    """A module whose forward pass is the network's `shifted`, or `maps`: what runtimes compute."""
+    import torch
+
+    takes_windows = getattr(network, "takes_windows", False)
 
     class Views(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             given: Any = network
             self.network = given
-            self.patch = given.patch + 2 * SHIFT
+            self.patch = given.patch if takes_windows else given.patch + 2 * SHIFT
             self.invariant = given.invariant
 
         @property
@@ -208,7 +278,7 @@ def _views_of(network: torch.nn.Module) -> torch.nn.Module:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             given: Any = self.network
-            logits: torch.Tensor = given.shifted(x)
-            return logits
+            found: torch.Tensor = given.maps(x) if takes_windows else given.shifted(x)
+            return found
 
     return Views().eval()

@@ -19,6 +19,8 @@ CLASSIFIERS = Registry(
         "context-cnn": "napari_nucbudget.nets.context_cnn:ContextCnn",
         "descriptors": "napari_nucbudget.nets.descriptors:DescriptorLinear",
         "patch-cnn": "napari_nucbudget.nets.patch_cnn:PatchCnn",
+        "window-cnn": "napari_nucbudget.nets.window_cnn:WindowCnn",
     },
 )
-"""Networks that type the nucleus in the middle of a patch; `patch` is its side."""
+"""Networks that type the nucleus in the middle of a patch, or, those with `takes_windows`, nuclei
+anywhere in it; `patch` is its side."""

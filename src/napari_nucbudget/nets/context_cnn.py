@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_nucbudget.nets.residual import ResidualBlock, initialise
+
 __all__ = ["ContextCnn", "ContextCnnConfig"]
 
 WIDTHS = (32, 48, 96, 160)
@@ -44,14 +46,7 @@ class ContextCnn(nn.Module):
 
     def initialise(self, generator: torch.Generator, *, recipe: str = "product") -> None:
         """Fresh weights: He; ``paper``: all N(0, 1e-2); biases 0."""
-        with torch.no_grad():
-            for layer in self.modules():
-                if not isinstance(layer, (nn.Conv2d, nn.Linear)):
-                    continue
-                std = 1e-2 if recipe == "paper" else (2.0 / layer.weight[0].numel()) ** 0.5
-                layer.weight.normal_(0.0, std, generator=generator)
-                if layer.bias is not None:
-                    layer.bias.zero_()
+        initialise(self, generator, recipe=recipe)
 
     @property
     def head(self) -> nn.Linear:
@@ -100,25 +95,10 @@ class _Stream(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(3, WIDTHS[0], 5, padding=2, bias=False)
         self.norm = nn.BatchNorm2d(WIDTHS[0])
-        self.blocks = nn.ModuleList(_Block(before, after) for before, after in pairwise(WIDTHS))
+        self.blocks = nn.ModuleList(ResidualBlock(a, b) for a, b in pairwise(WIDTHS))
 
     def forward(self, x: Tensor) -> Tensor:
         h = F.relu(self.norm(self.stem(x)))
         for block in self.blocks:
             h = block(F.max_pool2d(h, 2))  # sides 16, 8, 4
         return torch.cat([h.mean((2, 3)), h[:, :, 1:3, 1:3].mean((2, 3))], dim=1)
-
-
-class _Block(nn.Module):
-    """Two 3 x 3 convolutions, the second around a shortcut (He et al. 2016)."""
-
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(before, after, 3, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(after)
-        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(after)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(h + self.norm2(self.conv2(h)))

@@ -29,6 +29,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "min_distance_um": (0, 100),
     "mpp": MPP_RANGE,
     "threads": (0, 1024),
+    "find_steps": (0, ANY),
 }
 """Least and greatest value of settings."""
 
@@ -91,6 +92,11 @@ class TrainConfig:
     stain_jitter: float = 0.1
     """Relative spread of the amounts of haematoxylin and eosin."""
     brightness_jitter: float = 0.0
+    find_steps: int = 0
+    """Steps at the start in which window-cnn learns where nuclei are, from all dots of the training
+    images, before it learns types; rates rise and fall in either part by themselves."""
+    balance: bool = False
+    """Draw from every data set equally often (window-cnn)."""
     noise: float = 0.3
     """Standard deviation of the Γ-ladder's noise on input and layers."""
     denoising_weight: float = 1.0
@@ -155,6 +161,11 @@ class TrainConfig:
             raise ConfigError(
                 "ladder_weights must be five numbers of at least 0 (input, two convolutions, two "
                 f"hidden layers), got {list(self.ladder_weights)}."
+            )
+        if self.find_steps >= self.steps:
+            raise ConfigError(
+                f"find_steps must be below steps, the sum of both parts ({self.steps}), got "
+                f"{self.find_steps}."
             )
         if not 0 <= self.pseudo_threshold <= 1:
             raise ConfigError(f"pseudo_threshold must lie in [0, 1], got {self.pseudo_threshold}.")

@@ -64,6 +64,11 @@ class FineTuneMethod(SupervisedMethod):
                 f"The parent {parent.card.name} is a {parent.card.architecture}, the settings ask "
                 f"for {config.architecture}; fine-tuning keeps the parent's network."
             )
+        if config.find_steps:
+            raise TrainingError(
+                "find_steps is for training afresh: the parent has learnt where nuclei are; leave "
+                "it away."
+            )
         config = replace(config, batch_norm=False, mpp=parent.card.input.mpp)
         super().__init__(train, validation, config, parent)
         self._parent = parent
@@ -115,9 +120,9 @@ class FineTuneMethod(SupervisedMethod):
         """As the supervised batch; for the head alone, (B,) rows of features and their labels."""
         if self.config.fine_tune != "head":
             return super().batch(rng)
-        which = rng.integers(len(self._labelled), size=self.config.batch_size)
+        which = rng.integers(len(self._label), size=self.config.batch_size)
         view = rng.integers(self._views(), size=self.config.batch_size)
-        return which + view * len(self._labelled), self._label[which], 0
+        return which + view * len(self._label), self._label[which], 0
 
     def loss(self, network: nn.Module, batch: Any, device: torch.device) -> dict[str, Tensor]:
         """Cross entropy of the labelled patches."""
@@ -135,7 +140,7 @@ class FineTuneMethod(SupervisedMethod):
         return super().loss(network, batch, device)
 
     def _views(self) -> int:
-        return max(1, min(VIEWS, CACHED // len(self._labelled)))
+        return max(1, min(VIEWS, CACHED // len(self._label)))
 
     @torch.no_grad()
     def _cached(self, network: nn.Module, device: torch.device) -> Tensor:
@@ -145,6 +150,9 @@ class FineTuneMethod(SupervisedMethod):
         network.eval()
         parts = []
         for _ in range(self._views()):
+            if self._windows is not None:
+                parts.append(self._windows.features(network, device, self._normalised, rng))
+                continue
             for start in range(0, len(self._labelled), BATCH):
                 pixels = self._augmented(self._labelled[start : start + BATCH], rng)
                 x = self._tensor(pixels, device)

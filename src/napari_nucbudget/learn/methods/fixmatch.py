@@ -33,6 +33,8 @@ class FixMatchMethod(SupervisedMethod):
     nucleus to be typed looks like them.
     """
 
+    learns_from_windows = False
+
     def batch(self, rng: np.random.Generator) -> Any:
         """As the supervised batch, and (U, patch, patch, 3) weak and strong views at the end."""
         labelled = super().batch(rng)

@@ -16,8 +16,10 @@ from torch.nn import functional as F
 from napari_nucbudget.core.class_metrics import class_scores
 from napari_nucbudget.errors import ModelError, TrainingError
 from napari_nucbudget.infer.evaluate import class_score_record
+from napari_nucbudget.infer.known_nuclei import KnownNuclei, NucleiInImages, NucleiInPatches
 from napari_nucbudget.learn.augment import augment_pixels, dihedral
 from napari_nucbudget.learn.patch_data import nucleus_patches, stain_reference
+from napari_nucbudget.learn.window_examples import WindowExamples
 from napari_nucbudget.models.classifier import SHIFT, Classifier
 from napari_nucbudget.models.storage import build_network
 from napari_nucbudget.nets import CLASSIFIERS
@@ -42,12 +44,17 @@ class SupervisedMethod:
 
     With `TrainConfig.batch_norm` the encoder of ``patch-cnn`` is the Γ-ladder's
     without noise, folded into the plain network afterwards, so that the two
-    methods differ in nothing but noise and denoising cost. ``context-cnn`` has
-    its own normalisation.
+    methods differ in nothing but noise and denoising cost. ``context-cnn`` and
+    ``window-cnn`` have their own normalisation. Of the latter a step sees
+    windows, one for every 20 of `TrainConfig.batch_size`, and the labelled
+    nuclei in them; first, for `TrainConfig.find_steps`, all dots without classes.
     """
 
     task = "classification"
     needs_parent = False
+    learns_from_windows = True
+    finding = False
+    """Whether the steps are those that learn where nuclei are."""
 
     def __init__(
         self,
@@ -61,7 +68,8 @@ class SupervisedMethod:
                 f"The method {config.method!r} starts afresh and takes no parent; use 'fine-tune'."
             )
         self.config, self.parent, self.classes = config, parent, train.classes
-        self._patch: int = CLASSIFIERS[self._architecture()].patch
+        kind = CLASSIFIERS[self._architecture()]
+        self._patch: int = kind.patch
         stain = None
         if parent is not None:
             stain = parent.card.input.stain
@@ -75,12 +83,22 @@ class SupervisedMethod:
             receptive_field=self._patch,
             stain=stain,
         )
-        side = self._patch + 2 * SHIFT
-        patches = nucleus_patches(train, mpp=config.mpp, side=side, stain=stain)
-        known = patches.label >= 0
-        self._labelled, self._label = patches.rgb[known], patches.label[known].astype(np.int64)
-        self._pool = patches.rgb  # labelled ones are among the unlabelled too
-        self._validation = nucleus_patches(validation, mpp=config.mpp, side=side, stain=stain)
+        self._windows: WindowExamples | None = None
+        self._held: KnownNuclei
+        if getattr(kind, "takes_windows", False):
+            self._refuse_windows()
+            self._windows = WindowExamples(train, config, stain)
+            self._label = self._windows.label
+            self._held = NucleiInImages(validation)
+        else:
+            self._refuse_finding()
+            side = self._patch + 2 * SHIFT
+            patches = nucleus_patches(train, mpp=config.mpp, side=side, stain=stain)
+            known = patches.label >= 0
+            self._labelled, self._label = patches.rgb[known], patches.label[known].astype(np.int64)
+            self._pool = patches.rgb  # labelled ones are among the unlabelled too
+            held = nucleus_patches(validation, mpp=config.mpp, side=side, stain=stain)
+            self._held = NucleiInPatches(held.rgb, held.label, held.image)
         self._validated_on = ", ".join(sorted({image.dataset for image in validation}))
         self._check_labels()
 
@@ -104,10 +122,26 @@ class SupervisedMethod:
                 f"{int(counts.sum())} labels for {len(self.classes)} classes are too few; "
                 f"{2 * len(self.classes)} are the least, 40 a good start."
             )
-        if self.config.validation == "paper" and not (self._validation.label >= 0).any():
+        if self.config.validation == "paper" and not len(self._held.label):
             raise TrainingError(
                 "validation = 'paper' chooses the weights by labels of the split 'validation', and "
                 "there are none. Mark labelled images as such in images.csv, or take 'none'."
+            )
+
+    def _refuse_windows(self) -> None:
+        if not self.learns_from_windows:
+            raise TrainingError(
+                f"The method {self.config.method!r} learns from patches, and "
+                f"{self._architecture()} takes windows; 'supervised' and 'fine-tune' train it, or "
+                "choose patch-cnn or context-cnn."
+            )
+
+    def _refuse_finding(self) -> None:
+        if self.config.find_steps or self.config.balance:
+            name = "find_steps" if self.config.find_steps else "balance"
+            raise TrainingError(
+                f"{name} is for window-cnn, and the network here is {self._architecture()}; leave "
+                "it away."
             )
 
     def network(self) -> torch.nn.Module:
@@ -126,8 +160,13 @@ class SupervisedMethod:
         """What the optimiser moves: all weights, at one rate."""
         return [{"params": list(network.parameters())}]
 
-    def batch(self, rng: np.random.Generator) -> Batch:
-        """(B, patch, patch, 3) augmented pixels, their (B,) labels, and a seed for noise."""
+    def batch(self, rng: np.random.Generator) -> Any:
+        """(B, patch, patch, 3) augmented pixels, their (B,) labels, and a seed for noise.
+
+        Of a network that takes windows: a `WindowBatch`.
+        """
+        if self._windows is not None:
+            return self._windows.batch(rng, finding=self.finding)
         which = rng.integers(len(self._labelled), size=self.config.batch_size)
         pixels = self._augmented(self._labelled[which], rng)
         return pixels, self._label[which], int(rng.integers(2**62))
@@ -151,13 +190,21 @@ class SupervisedMethod:
 
     def _tensor(self, pixels: NDArray[Any], device: torch.device) -> Tensor:
         """(N, 3, h, w) normalised."""
-        x = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).float()
+        return self._normalised(torch.from_numpy(np.ascontiguousarray(pixels)).to(device).float())
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        """(N, 3, h, w) of (N, h, w, 3) in 0 .. 255."""
+        device = x.device
         mean = torch.tensor(self._input.mean, device=device)
         std = torch.tensor(self._input.std, device=device)
         return ((x / 255.0 - mean) / std).permute(0, 3, 1, 2)
 
     def loss(self, network: torch.nn.Module, batch: Any, device: torch.device) -> dict[str, Tensor]:
-        """Cross entropy of the labelled patches."""
+        """Cross entropy of the labelled nuclei; in the steps that learn finding, its cost."""
+        if self._windows is not None:
+            return self._windows.loss(
+                network, batch, device, self._normalised, finding=self.finding
+            )
         pixels, label, _ = batch
         x = self._tensor(pixels, device)
         if isinstance(network, GammaLadder):
@@ -199,26 +246,19 @@ class SupervisedMethod:
         weights are the better, whatever the figures say. NaN where the network
         has overflowed.
         """
-        known = self._validation.label >= 0
-        if not known.any():
+        if not len(self._held.label):
             return None, {}
-        model = self.bundle(network)
         try:
-            prob = model.probabilities(self._validation.rgb[known], average=False)
+            prob = self._held.probabilities(self.bundle(network), average=False)
         except ModelError:
             return float("nan"), {}
-        scores = self._scores(prob, known)
+        scores = self._scores(prob)
         chosen = scores.weighted_f1 if self.config.validation == "paper" else None
         return chosen, {"f1": scores.weighted_f1, "macro_f1": scores.macro_f1}
 
-    def _scores(self, prob: NDArray[np.float32], known: NDArray[np.bool_]) -> ClassScores:
-        return class_scores(
-            prob,
-            self._validation.label[known],
-            self._validation.image[known],
-            classes=self.classes,
-            mpp=self.config.mpp,
-        )
+    def _scores(self, prob: NDArray[np.float32]) -> ClassScores:
+        held = self._held
+        return class_scores(prob, held.label, held.image, classes=self.classes, mpp=self.config.mpp)
 
     def load(self, folder: Path, *, device: str) -> Classifier:
         """A saved classifier."""
@@ -231,14 +271,11 @@ class SupervisedMethod:
         network has seen the training labels, and on those it is surer than it
         should be, so that nothing can be learnt from them about calibration.
         """
-        known = self._validation.label >= 0
-        if not known.any():
+        if not len(self._held.label):
             return model
-        wide = self._validation.rgb[known]
-        middle = wide[:, SHIFT:-SHIFT, SHIFT:-SHIFT]
-        temperature = _temperature(model.logits(middle), self._validation.label[known])
+        temperature = _temperature(self._held.logits(model), self._held.label)
         model = replace(model, card=model.card.model_copy(update={"temperature": temperature}))
-        scores = self._scores(model.probabilities(wide), known)
+        scores = self._scores(self._held.probabilities(model))
         record = class_score_record(scores, data=self._validated_on, split="validation")
         return replace(model, card=model.card.model_copy(update={"scores": [record]}))
 

@@ -1,0 +1,134 @@
+"""The nucleus classifier for daily use: one pass over a window types every nucleus in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from napari_nucbudget.nets.residual import ResidualBlock, initialise
+
+__all__ = ["WindowCnn", "WindowCnnConfig"]
+
+WIDTHS = (32, 48, 96, 128, 104)
+"""Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the resolution."""
+DEPTHS = (1, 1, 2, 2, 1)
+"""Residual blocks at each."""
+FEATURES = 192
+STRIDE = 4
+"""Pixels that one place of the map stands for."""
+
+
+@dataclass(frozen=True)
+class WindowCnnConfig:
+    """Number of classes and the dropout before the last layer."""
+
+    classes: int = 3
+    dropout: float = 0.3
+
+
+class WindowCnn(nn.Module):
+    """Class logits at any places of a window; 1,193,572 parameters with three classes.
+
+    A residual encoder (He et al. 2016) halves the resolution five times. What each level
+    from a quarter to a thirty-second says about a place is brought to 192 channels and
+    added up there (hypercolumns, Hariharan et al. 2015): the nucleus itself, the cells
+    around it, the gland. One linear layer reads the sum, normalised for each nucleus. A
+    second one (`find`) tells where nuclei are: learning that first, which needs no class,
+    makes the features better; typing does without it.
+
+    Windows of any size whose sides are multiples of 32 will do. `patch` is the side, and
+    `core` the side of the middle of it whose nuclei are typed in one pass.
+    """
+
+    patch = 704
+    core = 512
+    takes_windows = True
+    invariant = False
+
+    def __init__(self, config: WindowCnnConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or WindowCnnConfig()
+        self.stem = nn.Conv2d(3, WIDTHS[0], 6, stride=2, padding=2, bias=False)
+        self.norm = nn.BatchNorm2d(WIDTHS[0])
+        sizes = zip((WIDTHS[0], *WIDTHS), WIDTHS, DEPTHS, strict=False)
+        self.levels = nn.ModuleList(_level(before, width, depth) for before, width, depth in sizes)
+        self.readouts = nn.ModuleList(nn.Conv2d(width, FEATURES, 1) for width in WIDTHS[1:])
+        self.feature_norm = nn.LayerNorm(FEATURES)
+        self.dense = nn.Linear(FEATURES, config.classes)
+        self.find = nn.Conv2d(FEATURES, 1, 1)
+
+    def initialise(self, generator: torch.Generator, *, recipe: str = "product") -> None:
+        """Fresh weights: He, half of it in the last layer; ``paper``: all N(0, 1e-2); biases 0."""
+        initialise(self, generator, recipe=recipe)
+        if recipe != "paper":
+            with torch.no_grad():
+                self.dense.weight.mul_(0.5)
+
+    @property
+    def head(self) -> nn.Linear:
+        """The last layer, from features to classes."""
+        return self.dense
+
+    def stages(self) -> list[list[nn.Parameter]]:
+        """All weights, layer by layer from the output back."""
+        side = (self.feature_norm, self.find, self.readouts)
+        reading = [p for part in side for p in part.parameters()]
+        deep = [list(level.parameters()) for level in reversed(self.levels)]
+        first = [*self.stem.parameters(), *self.norm.parameters()]
+        return [list(self.dense.parameters()), reading, *deep, first]
+
+    def forward(self, x: Tensor, window: Tensor, yx: Tensor) -> Tensor:
+        """(W, 3, h, w) windows, and R places, to (R, classes) logits.
+
+        Parameters
+        ----------
+        x : (W, 3, h, w)
+        window : (R,) integers, which window a place lies in
+        yx : (R, 2) floats, pixels of the window
+        """
+        return self.classify(self.features(self.maps(x), window, yx))
+
+    def maps(self, x: Tensor) -> Tensor:
+        """(W, 3, h, w) to (W, 192, h / 4, w / 4)."""
+        h: Tensor = self.levels[0](F.relu(self.norm(self.stem(x))))
+        total: Tensor | None = None
+        for level, readout in zip(self.levels[1:], self.readouts, strict=True):
+            h = level(F.max_pool2d(h, 2))
+            read = readout(h)
+            if total is None:
+                total = read
+            else:
+                size = (x.shape[2] // STRIDE, x.shape[3] // STRIDE)
+                total = total + F.interpolate(read, size=size, mode="bilinear")
+        assert total is not None
+        return total
+
+    def features(self, maps: Tensor, window: Tensor, yx: Tensor) -> Tensor:
+        """The (R, 192) that the last layer reads: `maps` between its pixels, normalised."""
+        last = torch.tensor(maps.shape[2:], device=maps.device) - 1
+        place = ((yx - (STRIDE - 1) / 2) / STRIDE).clamp(min=0).minimum(last.to(yx.dtype))
+        low = place.floor().long().minimum(last - 1)
+        down, right = (place - low).unsqueeze(2).unbind(1)
+        y, x = low.unbind(1)
+        upper = _at(maps, window, y, x) * (1 - right) + _at(maps, window, y, x + 1) * right
+        lower = _at(maps, window, y + 1, x) * (1 - right) + _at(maps, window, y + 1, x + 1) * right
+        return F.relu(self.feature_norm(upper * (1 - down) + lower * down))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """(R, 192) features to (R, classes) logits, with dropout in training."""
+        logits: Tensor = self.dense(F.dropout(features, self.config.dropout, self.training))
+        return logits
+
+
+def _level(before: int, width: int, depth: int) -> nn.Sequential:
+    widths = [before, *[width] * depth]
+    return nn.Sequential(*(ResidualBlock(a, b) for a, b in pairwise(widths)))
+
+
+def _at(maps: Tensor, window: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """(R, C) of (W, C, h, w), in float32."""
+    return maps[window, :, y, x].float()
