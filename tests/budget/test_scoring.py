@@ -45,13 +45,14 @@ def target(data):
     return read_label_set(data / "target")
 
 
-@pytest.mark.parametrize("architecture", ["patch-cnn", "context-cnn"])
+@pytest.mark.parametrize("architecture", ["patch-cnn", "context-cnn", "window-cnn"])
 @pytest.mark.parametrize("average", [False, True])
 def test_scores_are_those_of_the_product(target, architecture, average):
     model = classifier(architecture)
     test = target.split("test")
     oracle = result_of(evaluate_classifier(test, model, average=average)).to_dict()
-    nuclei = NucleiToScore(test, mpp=0.55, patch=model.patch)
+    patch = None if model.takes_windows else model.patch
+    nuclei = NucleiToScore(test, mpp=0.55, patch=patch)
     found = nuclei.score(model, average=average).to_dict()
     for key in set(oracle) - {"seconds", "ece"}:
         assert found[key] == oracle[key], key
@@ -65,6 +66,7 @@ def test_training_sees_the_same_patches_from_memory_as_from_files(target):
     np.testing.assert_array_equal(after.label, before.label)
 
 
-def test_nuclei_without_any_class_are_refused():
+@pytest.mark.parametrize("patch", [27, None])
+def test_nuclei_without_any_class_are_refused(patch):
     with pytest.raises(LabelSetError, match="None of the nuclei in 0 images has a class"):
-        NucleiToScore(LabelSet((), DEFAULT_CLASSES), mpp=0.55, patch=27)
+        NucleiToScore(LabelSet((), DEFAULT_CLASSES), mpp=0.55, patch=patch)

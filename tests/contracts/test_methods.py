@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from napari_nucbudget.infer.classify import iter_classify
 from napari_nucbudget.learn.fit import fit
 from napari_nucbudget.learn.methods import METHODS
 from napari_nucbudget.learn.transfer import FINE_TUNE_CLASSIFIER
@@ -31,14 +33,19 @@ SMALL = TrainConfig(
     threads=1,
 )
 CONTEXT = {"architecture": "context-cnn"}
-VARIANTS: dict[str, list[dict[str, str]]] = {
-    "supervised": [{}, CONTEXT],
+WINDOW = {"architecture": "window-cnn"}
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "supervised": [{}, CONTEXT, WINDOW, {**WINDOW, "find_steps": 1, "balance": True}],
     "fixmatch": [{}, CONTEXT],
-    "fine-tune": [{"fine_tune": way} for way in FINE_TUNE_CLASSIFIER] + [CONTEXT],
+    "fine-tune": [
+        *({"fine_tune": way} for way in FINE_TUNE_CLASSIFIER),
+        CONTEXT,
+        *({"fine_tune": way, **WINDOW} for way in FINE_TUNE_CLASSIFIER),
+    ],
 }
 """Settings to go through, where the defaults alone are not enough."""
 CASES = [
-    pytest.param(name, settings, id="-".join([name, *settings.values()]))
+    pytest.param(name, settings, id="-".join([name, *map(str, settings.values())]))
     for name in METHODS
     for settings in VARIANTS.get(name, [{}])
 ]
@@ -70,6 +77,10 @@ def answers(name, folder, image):
     if METHODS[name].task == "detection":
         return Detector.load(folder, device="cpu").proximity(rgb.astype(np.float32))
     model = Classifier.load(folder, device="cpu")
+    if model.takes_windows:
+        prob = result_of(iter_classify(image.source, image.nuclei, model)).prob
+        assert prob is not None
+        return prob
     side = model.patch + 4
     return model.probabilities(np.stack([rgb[:side, :side], rgb[-side:, -side:]]))
 
@@ -106,7 +117,9 @@ def test_runs_repeat_resume_load_and_predict(name, settings, train, held, tmp_pa
     np.testing.assert_array_equal(answers(name, tmp_path / "copy", image), first)
 
 
-@pytest.mark.parametrize(("name", "settings"), [c for c in CASES if CONTEXT not in c.values])
+@pytest.mark.parametrize(
+    ("name", "settings"), [c for c in CASES if "architecture" not in c.values[1]]
+)
 @pytest.mark.parametrize("broken", ["loss", "gradient"])
 def test_what_is_no_number_stops_training_and_the_best_is_kept(
     name, settings, broken, train, held, tmp_path, monkeypatch
@@ -147,4 +160,9 @@ def test_features_and_head_make_the_network(architecture):
     network = CLASSIFIERS[architecture]().eval()
     side = network.patch
     x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    if getattr(network, "takes_windows", False):
+        places = torch.tensor([0, 1, 1]), torch.tensor([[9.0, 40.5], [300.0, 12.0], [70.0, 69.0]])
+        features = network.features(network.maps(x), *places)
+        assert torch.equal(network.head(features), network(x, *places))
+        return
     assert torch.equal(network.head(network.features(x)), network(x))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_nucbudget.errors import ConfigError, OutputError, TrainingError
-from napari_nucbudget.learn.fit import fit
+from napari_nucbudget.learn.fit import _rate, fit
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.training import TrainConfig
@@ -212,6 +212,8 @@ def test_settings_stand_beside_the_weights(train_set, validation_set, quick, tmp
         ({"crop": 8}, "crop must be at least 32"),
         ({"recipe": "magic"}, "recipe must be one of product, paper"),
         ({"ema": 1.0}, "ema must lie in"),
+        ({"steps": 90, "find_steps": 90}, r"find_steps must be below steps, .* \(90\), got 90"),
+        ({"find_steps": -1}, "find_steps must be at least 0"),
     ],
 )
 def test_a_wrong_setting_is_named(values, message):
@@ -248,3 +250,12 @@ def test_a_run_goes_on_with_its_own_fields_alone(train_set, validation_set, quic
     changed = replace(train_set, images=(other, *others))
     with pytest.raises(TrainingError, match="other training images or labels"):
         next(fit(changed, validation_set, quick, out=tmp_path / "m", resume=True))
+
+
+def test_rates_rise_and_fall_in_either_part_of_a_run():
+    alone = TrainConfig(steps=30, learning_rate=1.0)
+    after = replace(alone, steps=50, find_steps=20)
+    first = replace(alone, steps=20)
+    expected = [_rate(s, first) for s in range(20)] + [_rate(s, alone) for s in range(30)]
+    assert [_rate(s, after) for s in range(50)] == expected
+    assert expected[0] < 0.5 < max(expected[:20])

@@ -101,7 +101,9 @@ def train_classifier(
     ] = None,
     architecture: Annotated[
         str | None,
-        typer.Option(help="patch-cnn or context-cnn; default: the parent's, else patch-cnn."),
+        typer.Option(
+            help="patch-cnn, context-cnn or window-cnn; default: the parent's, else patch-cnn."
+        ),
     ] = None,
     labels: Annotated[
         str | None, typer.Option(help="Use only so many labels, 40 or 1%; the seed draws them.")

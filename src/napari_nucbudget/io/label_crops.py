@@ -17,8 +17,9 @@ from napari_nucbudget.types.nuclei import Nuclei
 
 __all__ = ["around_fields", "around_nuclei", "by_pixel_size", "write_folders"]
 
-MARGIN_UM = 40.0
-"""Tissue around a field or nucleus: more than any network looks at."""
+MARGIN_UM = 72.0
+"""Tissue around a field or nucleus: half a window of window-cnn in training, and more than any
+other network looks at."""
 CELL = 1024
 """Nuclei of one square of so many pixels share a crop."""
 

@@ -1,4 +1,4 @@
-"""The nucleus classifier for daily use: the nucleus close by, and its surroundings, at once."""
+"""A nucleus classifier of patches that sees the nucleus close by, and its surroundings, at once."""
 
 from __future__ import annotations
 

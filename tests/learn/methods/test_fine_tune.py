@@ -17,6 +17,7 @@ from napari_nucbudget.types.training import TrainConfig
 from tests.typed_discs import typed_set, untrained
 
 BOTH = pytest.mark.parametrize("architecture", ["patch-cnn", "context-cnn"])
+ALL = pytest.mark.parametrize("architecture", ["patch-cnn", "context-cnn", "window-cnn"])
 OTHER = ClassScheme(
     tuple(NucleusClass(n, c.color, c.key)
           for n, c in zip(("tumour", "stroma", "immune"), DEFAULT_CLASSES.classes, strict=True))
@@ -40,7 +41,7 @@ def state(model):
     return model.network.state_dict()
 
 
-@BOTH
+@ALL
 def test_the_head_alone_moves_on_frozen_features(tune, architecture):
     parent = untrained(architecture)
     before, after = state(parent), state(tune(parent, "head"))
@@ -78,14 +79,16 @@ def test_features_are_computed_once_and_are_those_of_prediction(
     )
 
 
+@pytest.mark.parametrize("architecture", ["context-cnn", "window-cnn"])
 @pytest.mark.parametrize("way", ["all", "discriminative"])
-def test_every_weight_moves_but_no_statistics(tune, way):
-    parent = untrained("context-cnn")
+def test_every_weight_moves_but_no_statistics(tune, way, architecture):
+    parent = untrained(architecture)
     before, after = state(parent), state(tune(parent, way))
-    statistics = {name for name, _ in parent.network.named_buffers()}
-    assert statistics
+    kept = {name for name, _ in parent.network.named_buffers()}
+    assert kept
+    kept |= {name for name in before if name.startswith("find.")}  # types do not hang on it
     for name, value in before.items():
-        assert torch.equal(value, after[name]) == (name in statistics), name
+        assert torch.equal(value, after[name]) == (name in kept), name
 
 
 def test_rates_fall_from_the_output_back(typed, nothing, config):
@@ -168,3 +171,9 @@ def test_another_network_than_the_parents_is_refused(typed, nothing, config):
 def test_wrong_settings_are_named(values, message):
     with pytest.raises(ConfigError, match=message):
         TrainConfig.from_dict(values)
+
+
+def test_learning_to_find_again_is_refused(typed, nothing, config):
+    chosen = replace(config, method="fine-tune", find_steps=1)
+    with pytest.raises(TrainingError, match="the parent has learnt where nuclei are"):
+        FineTuneMethod(typed, nothing, chosen, untrained("window-cnn"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_nucbudget.errors import ConfigError
+from napari_nucbudget.errors import ConfigError, TrainingError
 from napari_nucbudget.learn.fit import fit
 from napari_nucbudget.learn.methods.fixmatch import FixMatchMethod, pseudo_labels
 from napari_nucbudget.learn.methods.supervised import SupervisedMethod
@@ -134,3 +134,16 @@ def test_alignment_scales_guesses_to_the_shares_of_the_labels():
 def test_wrong_settings_are_named(values, message):
     with pytest.raises(ConfigError, match=message):
         TrainConfig.from_dict(values)
+
+
+def test_a_network_that_takes_windows_is_refused_with_those_that_do_not(typed, nothing, config):
+    words = "'.*' learns from patches, and window-cnn takes windows; .* choose patch-cnn or context"
+    with pytest.raises(TrainingError, match=words):
+        FixMatchMethod(typed, nothing, replace(config, architecture="window-cnn"))
+
+
+@pytest.mark.parametrize("setting", [{"find_steps": 1}, {"balance": True}])
+def test_settings_for_windows_are_refused_elsewhere(typed, nothing, config, setting):
+    (name,) = setting
+    with pytest.raises(TrainingError, match=f"^{name} is for window-cnn, .* here is patch-cnn"):
+        SupervisedMethod(typed, nothing, replace(config, **setting))
