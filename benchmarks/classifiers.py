@@ -1,5 +1,7 @@
 """Classifiers with every runtime, in turn, against plain torch: 128 nuclei, all turns and shifts.
 
+Of a classifier that takes windows: one window in one of its turns.
+
 Plain torch is the network as a module gives it: float32, channels first. Writes
 ``runs/bench/classifiers.json``.
 """
@@ -23,8 +25,10 @@ NUCLEI, TURNS = 128, 8
 
 def runtimes(name: str, rounds: int) -> list[Row]:
     """The averaged logits of a batch."""
-    views = load_classifier(name, device="cpu").views
-    x = torch.randn(NUCLEI, 3, views.patch, views.patch)
+    classifier = load_classifier(name, device="cpu")
+    views = classifier.views
+    count = 1 if classifier.takes_windows else NUCLEI
+    x = torch.randn(count, 3, views.patch, views.patch)
     plain: Any = copy.deepcopy(views).to(memory_format=torch.contiguous_format)
     baseline = f"{name}, plain torch float32"
     works: Works = {baseline: inference(plain, x)}
@@ -36,8 +40,10 @@ def runtimes(name: str, rounds: int) -> list[Row]:
             works[f"{name}, {runtime} ({exact})"] = inference(forward, last)
     times = times_in_turn(works, rounds=rounds)
     unit = f"nuclei per processor second, {TURNS} turns each"
+    if classifier.takes_windows:
+        unit = f"windows of {classifier.core} px per processor second, {TURNS} turns each"
     return [
-        row(times, w, baseline, value=lambda s: NUCLEI / TURNS / s, unit=unit)
+        row(times, w, baseline, value=lambda s: count / TURNS / s, unit=unit)
         for w in works
         if w != baseline
     ]

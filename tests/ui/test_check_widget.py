@@ -27,6 +27,7 @@ class DarkIsEpithelial:
 
     def __init__(self, card):
         self.card, self.classes, self.patch = card, DEFAULT_CLASSES, 5
+        self.takes_windows = False
 
     def probabilities(self, wide, *, average=True):
         middle = wide[:, wide.shape[1] // 2, wide.shape[2] // 2, 0]
