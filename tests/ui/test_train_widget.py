@@ -168,9 +168,13 @@ def test_pausing_killing_and_cancelling_lose_nothing_and_the_window_answers(benc
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits another process")
-def test_memory_that_runs_out_in_the_child_leaves_a_message_and_the_best_weights(bench):
+def test_memory_that_runs_out_in_the_child_leaves_a_message_and_the_best_weights(
+    bench, monkeypatch
+):
     import resource
 
+    # The child asks the system for every larger piece anew, and does not live on what it has.
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "65536")
     dock = bench.dock
     bench.train(2000)
     bench.wait(lambda: len(dock.curves.reports) >= 1)
