@@ -101,6 +101,19 @@ def test_rates_fall_from_the_output_back(typed, nothing, config):
     assert any(p is network.near.stem.weight for p in groups[-1]["params"])
 
 
+@pytest.mark.parametrize(
+    ("way", "expected"),
+    [("head", [1.0]), ("all", [0.3] * 8), ("discriminative", [0.3 * 0.5**d for d in range(8)])],
+)
+def test_a_network_of_windows_learns_more_slowly(typed, nothing, config, way, expected):
+    chosen = replace(config, method="fine-tune", fine_tune=way, layer_decay=0.5)
+    method = FineTuneMethod(typed, nothing, chosen, untrained("window-cnn"))
+    network = method.network()
+    groups = method.parameter_groups(network)
+    assert [g["scale"] for g in groups] == pytest.approx(expected)
+    assert groups[0]["params"][0] is network.dense.weight
+
+
 def test_a_first_step_moves_each_layer_by_its_rate(tune):
     """Adam's first step is the rate itself, wherever the gradient is not nothing."""
     parent = untrained("patch-cnn")

@@ -27,6 +27,8 @@ VIEWS = 8
 """Augmented views of every labelled nucleus whose features are kept for the head."""
 CACHED = 32_768
 """Rows of features at most; with more labels than fit, fewer views of each."""
+WINDOW_RATE = 0.3
+"""Share of the rate at which a network of windows learns: a step shows it few of the labels."""
 FRESH_HEAD = 10.0
 """How much faster a head learns that starts from nothing."""
 
@@ -109,9 +111,12 @@ class FineTuneMethod(SupervisedMethod):
         mode = self.config.fine_tune
         stages = cast(Any, network).stages()
         decay = self.config.layer_decay if mode == "discriminative" else 1.0
-        groups = [{"params": stage, "scale": decay**depth} for depth, stage in enumerate(stages)]
         if mode == "head":
-            return groups[:1]
+            return [{"params": stages[0], "scale": 1.0}]
+        rate = 1.0 if self._windows is None else WINDOW_RATE
+        groups = [
+            {"params": stage, "scale": rate * decay**depth} for depth, stage in enumerate(stages)
+        ]
         if not self._keeps_head:
             groups[0]["scale"] = FRESH_HEAD
         return groups
