@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from napari_nucbudget.errors import ModelError
+from napari_nucbudget.errors import ModelError, TileError
 from napari_nucbudget.infer.classify import classifier_grid, evaluate_classifier, iter_classify
 from napari_nucbudget.infer.known_nuclei import NucleiInImages
 from napari_nucbudget.infer.model_grid import ModelGrid
+from napari_nucbudget.infer.slide_blocks import _typed
 from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.models.runtimes import RUNTIMES, why_not
 from napari_nucbudget.types.image import ArraySource, Region
@@ -81,6 +83,40 @@ def test_beyond_the_edge_lies_the_mirror_image(shape: tuple[int, int], step: flo
         found = grid.read_beyond(Region(y, x, height, width))
         expected = wide[700 + y : 700 + y + height, 700 + x : 700 + x + width]
         np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("architecture", ["window-cnn", "patch-cnn"])
+def test_what_does_not_decode_takes_no_more_classes_than_it_must(architecture: str) -> None:
+    """Windows are left out as a whole, and each is looked at only once more."""
+    coarse = np.random.default_rng(7).integers(60, 240, (70, 140, 3)).astype(np.uint8)
+    rgb = np.kron(coarse, np.ones((8, 8, 1), np.uint8))  # 560 x 1120: two rows of three windows
+
+    class Damaged(ArraySource):
+        def read(self, region: Region, level: int = 0) -> np.ndarray:
+            if region.x < 900 < region.right and region.y < 300 < region.bottom:
+                raise TileError("no tile at 300, 900")
+            return super().read(region, level)
+
+    model = untrained(architecture)
+    damaged = Damaged(rgb, mpp=0.55, name="damaged")
+    grid = ModelGrid.of(damaged, mpp=0.55, model_mpp=0.55)
+    slide = SimpleNamespace(grid=grid, typing_grid=grid, classifier=model)
+    yx = np.random.default_rng(8).uniform(0, (559, 1119), (40, 2)).astype(np.float32)
+    yx[0] = 300, 905
+    nuclei = Nuclei.from_points(yx, score=0.5, origin="x", id=np.arange(40) + 7)
+    found = _typed(slide, nuclei)  # type: ignore[arg-type]
+    assert found.prob is not None
+    np.testing.assert_array_equal(found.id, nuclei.id)
+    np.testing.assert_array_equal(found.yx, nuclei.yx)
+    lost = ~found.prob.any(axis=1)
+    near = np.abs(yx - (300, 900)).max(axis=1)
+    reach = 20 if architecture == "patch-cnn" else 96 + 512
+    assert lost[0]
+    assert (near[lost] <= reach).all()
+    whole = result_of(iter_classify(ArraySource(rgb, mpp=0.55), nuclei, model)).prob
+    assert whole is not None
+    np.testing.assert_allclose(found.prob[~lost], whole[~lost], atol=1e-6)
+    assert (~lost).sum() > 5
 
 
 def test_turns_and_mirrorings_are_averaged(classifier: Classifier) -> None:

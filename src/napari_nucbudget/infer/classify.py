@@ -23,7 +23,7 @@ from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.types.stain import StainStatistics
 
-__all__ = ["classifier_grid", "evaluate_classifier", "iter_classify"]
+__all__ = ["classifier_grid", "evaluate_classifier", "iter_classify", "typed_together"]
 
 TILE = 512
 
@@ -73,8 +73,7 @@ def iter_classify(
             f"({source.shape[0]} x {source.shape[1]} px), the first at x={x:g}, y={y:g}. "
             "Are they from another image, or another pyramid level?"
         )
-    # Rounding may put a nucleus at the border just off the grid.
-    place = np.clip(nuclei.mapped(1 / grid.step).yx, 0, np.array(grid.shape) - 1)
+    place = _places(grid, nuclei)
     prob = np.zeros((len(nuclei), len(classifier.classes)), dtype=np.float32)
     done = 0
     looks = _in_windows if classifier.takes_windows else _in_patches
@@ -113,13 +112,37 @@ def _in_windows(
     order.
     """
     core, margin = classifier.core, (classifier.patch - classifier.core) // 2
-    cell = np.floor(place + 0.5).astype(np.int64) // core
-    corners, where = np.unique(cell, axis=0, return_inverse=True)
-    rows, ends = np.argsort(where.ravel(), kind="stable"), np.cumsum(np.bincount(where.ravel()))
-    for (y, x), mine in zip(corners.tolist(), np.split(rows, ends[:-1]), strict=True):
-        top, left = y * core - margin, x * core - margin
+    for mine in _by_window(place, core):
+        y, x = np.floor(place[mine[0]] + 0.5).astype(np.int64) // core
+        top, left = int(y) * core - margin, int(x) * core - margin
         pixels = grid.read_beyond(Region(top, left, classifier.patch, classifier.patch))
         yield mine, classifier.in_window(pixels, place[mine] - (top, left), average=average)
+
+
+def _by_window(place: NDArray[np.floating[Any]], core: int) -> list[NDArray[np.intp]]:
+    """Rows of the (N, 2) places, those in the middle of one window together."""
+    cell = np.floor(place + 0.5).astype(np.int64) // core
+    _, where = np.unique(cell, axis=0, return_inverse=True)
+    rows = np.argsort(where.ravel(), kind="stable")
+    ends = np.flatnonzero(np.diff(where.ravel()[rows])) + 1
+    return np.split(rows, ends) if len(rows) else []
+
+
+def typed_together(
+    grid: ModelGrid, nuclei: Nuclei, classifier: Classifier
+) -> list[NDArray[np.intp]]:
+    """Rows of nuclei that cannot be typed apart (windows), or in halves (patches).
+
+    For who leaves out what does not decode: of a list of one, nothing remains to be tried.
+    """
+    if classifier.takes_windows:
+        return _by_window(_places(grid, nuclei), classifier.core)
+    return np.array_split(np.arange(len(nuclei)), min(2, len(nuclei)))
+
+
+def _places(grid: ModelGrid, nuclei: Nuclei) -> NDArray[np.floating[Any]]:
+    """(N, 2) pixels of the grid; rounding may put a nucleus at the border just off it."""
+    return np.clip(nuclei.mapped(1 / grid.step).yx, 0, np.array(grid.shape) - 1)
 
 
 def classifier_grid(

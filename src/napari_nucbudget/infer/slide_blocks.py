@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from napari_nucbudget.core.proximity import Peaks
 from napari_nucbudget.core.tiling import Tile
 from napari_nucbudget.errors import DeviceError, TileError
-from napari_nucbudget.infer.classify import classifier_grid, iter_classify
+from napari_nucbudget.infer.classify import classifier_grid, iter_classify, typed_together
 from napari_nucbudget.infer.model_grid import ModelGrid
 from napari_nucbudget.infer.slide_plan import Block, level0
 from napari_nucbudget.infer.tile_peaks import TilePeaks
@@ -281,11 +281,10 @@ def _typed(model: SlideModel, nuclei: Nuclei) -> Nuclei:
     try:
         return result_of(iter_classify(source, nuclei, model.classifier, grid=model.typing_grid))
     except TileError:
-        if len(nuclei) > 1:
-            half = len(nuclei) // 2
-            first = _typed(model, nuclei.select(np.arange(half)))
-            second = _typed(model, nuclei.select(np.arange(half, len(nuclei))))
-            return Nuclei.concat([first, second])
+        together = typed_together(model.typing_grid, nuclei, model.classifier)
+        if len(together) > 1:
+            parts = [_typed(model, nuclei.select(rows)) for rows in together]
+            return Nuclei.concat(parts).select(np.argsort(np.concatenate(together)))
         return Nuclei.from_points(
             nuclei.yx,
             score=nuclei.score,
