@@ -35,7 +35,7 @@ def test_a_crop_holds_the_field_its_dots_and_the_tissue_around():
     (crop,) = around_fields(labels(image("a", (field,))))
     (inner,) = crop.fields
     assert (inner.height, inner.width) == (100, 120)
-    assert inner.y == inner.x == 80  # 40 µm at 0.5 µm/px
+    assert inner.y == inner.x == 144  # 72 µm at 0.5 µm/px
     np.testing.assert_array_equal(crop.source.read(inner), RGB[field.slices])
     assert len(crop.nuclei) == 5 * 6
     assert inner.contains(crop.nuclei.yx).all()
