@@ -259,3 +259,8 @@ def test_rates_rise_and_fall_in_either_part_of_a_run():
     expected = [_rate(s, first) for s in range(20)] + [_rate(s, alone) for s in range(30)]
     assert [_rate(s, after) for s in range(50)] == expected
     assert expected[0] < 0.5 < max(expected[:20])
+
+
+def test_a_detector_has_no_steps_of_finding_first(train_set, validation_set, quick, tmp_path):
+    with pytest.raises(TrainingError, match=r"find_steps is for window-cnn, .* is 'detection'"):
+        collect(fit(train_set, validation_set, replace(quick, find_steps=1), out=tmp_path / "m"))

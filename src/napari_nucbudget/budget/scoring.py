@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from napari_nucbudget.core.class_metrics import class_scores
 from napari_nucbudget.core.patches import cut_patches
 from napari_nucbudget.errors import LabelSetError
+from napari_nucbudget.infer.classify import NO_CLASS
 from napari_nucbudget.infer.known_nuclei import KnownNuclei, NucleiInImages, NucleiInPatches
 from napari_nucbudget.infer.model_grid import ModelGrid
 from napari_nucbudget.models.classifier import SHIFT, Classifier
@@ -19,8 +20,6 @@ from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.labels import LabelSet
 
 __all__ = ["NucleiToScore"]
-
-NO_CLASS = "None of the nuclei in {count} images has a class."
 
 
 class NucleiToScore:

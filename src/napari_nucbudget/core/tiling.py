@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_nucbudget.types.image import Region
 
-__all__ = ["Tile", "tiles"]
+__all__ = ["Tile", "rows_by_square", "tiles"]
 
 
 @dataclass(frozen=True)
@@ -57,3 +61,15 @@ def _aligned(region: Region, align: int) -> Region:
     y, x = region.y // align * align, region.x // align * align
     bottom, right = -(-region.bottom // align) * align, -(-region.right // align) * align
     return Region(y, x, bottom - y, right - x)
+
+
+def rows_by_square(yx: NDArray[np.floating[Any]], side: int) -> list[NDArray[np.intp]]:
+    """Rows of the (N, 2) places by the square of `side` pixels that their nearest pixel lies in.
+
+    Squares in reading order; rows of each in the order of the places.
+    """
+    square = np.floor_divide(np.floor(yx + 0.5), side).astype(np.int64)
+    _, which = np.unique(square, axis=0, return_inverse=True)
+    rows = np.argsort(which.ravel(), kind="stable")
+    ends = np.flatnonzero(np.diff(which.ravel()[rows])) + 1
+    return np.split(rows, ends) if len(rows) else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,20 +12,28 @@ from numpy.typing import NDArray
 
 from napari_nucbudget.core.class_metrics import class_scores
 from napari_nucbudget.core.patches import cut_patches
-from napari_nucbudget.core.tiling import tiles
+from napari_nucbudget.core.tiling import rows_by_square, tiles
 from napari_nucbudget.errors import LabelSetError, PointsError
 from napari_nucbudget.infer.detect import ModelGrid, pixel_size
 from napari_nucbudget.models.classifier import SHIFT, Classifier
 from napari_nucbudget.types.class_scores import ClassScores
 from napari_nucbudget.types.image import ImageSource, Region
-from napari_nucbudget.types.labels import LabelSet
+from napari_nucbudget.types.labels import AnnotatedImage, LabelSet
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.types.stain import StainStatistics
 
-__all__ = ["classifier_grid", "evaluate_classifier", "iter_classify", "typed_together"]
+__all__ = [
+    "NO_CLASS",
+    "classifier_grid",
+    "evaluate_classifier",
+    "iter_classify",
+    "iter_known",
+    "typed_together",
+]
 
 TILE = 512
+NO_CLASS = "None of the nuclei in {count} images has a class."
 
 
 def iter_classify(
@@ -112,20 +120,11 @@ def _in_windows(
     order.
     """
     core, margin = classifier.core, (classifier.patch - classifier.core) // 2
-    for mine in _by_window(place, core):
+    for mine in rows_by_square(place, core):
         y, x = np.floor(place[mine[0]] + 0.5).astype(np.int64) // core
         top, left = int(y) * core - margin, int(x) * core - margin
         pixels = grid.read_beyond(Region(top, left, classifier.patch, classifier.patch))
         yield mine, classifier.in_window(pixels, place[mine] - (top, left), average=average)
-
-
-def _by_window(place: NDArray[np.floating[Any]], core: int) -> list[NDArray[np.intp]]:
-    """Rows of the (N, 2) places, those in the middle of one window together."""
-    cell = np.floor(place + 0.5).astype(np.int64) // core
-    _, where = np.unique(cell, axis=0, return_inverse=True)
-    rows = np.argsort(where.ravel(), kind="stable")
-    ends = np.flatnonzero(np.diff(where.ravel()[rows])) + 1
-    return np.split(rows, ends) if len(rows) else []
 
 
 def typed_together(
@@ -136,7 +135,7 @@ def typed_together(
     For who leaves out what does not decode: of a list of one, nothing remains to be tried.
     """
     if classifier.takes_windows:
-        return _by_window(_places(grid, nuclei), classifier.core)
+        return rows_by_square(_places(grid, nuclei), classifier.core)
     return np.array_split(np.arange(len(nuclei)), min(2, len(nuclei)))
 
 
@@ -190,27 +189,36 @@ def evaluate_classifier(
             f"The labels' classes are {', '.join(labels.classes.names)}; {classifier.card.name} "
             f"knows {', '.join(classifier.classes.names)}."
         )
-    prob, truth, image = [], [], []
-    for number, annotated in enumerate(labels):
-        known = annotated.nuclei.select(annotated.nuclei.label >= 0)
-        if len(known):
-            grid = classifier_grid(
-                annotated.source, classifier, mpp=annotated.mpp, stain=annotated.stain
-            )
-            typed = yield from iter_classify(
-                annotated.source, known, classifier, average=average, grid=grid
-            )
-            assert typed.prob is not None
-            prob.append(typed.prob)
-            truth.append(known.label)
-            image.append(np.full(len(known), number))
-    if not truth:
-        raise LabelSetError(f"None of the nuclei in {len(labels)} images has a class.")
+    known = [(number, image) for number, image in enumerate(labels) if _classes(image).size]
+    if not known:
+        raise LabelSetError(NO_CLASS.format(count=len(labels)))
+    prob = yield from iter_known([image for _, image in known], classifier, average=average)
     return class_scores(
-        np.concatenate(prob),
-        np.concatenate(truth),
-        np.concatenate(image),
+        prob,
+        np.concatenate([_classes(image) for _, image in known]),
+        np.concatenate([np.full(_classes(image).size, number) for number, image in known]),
         classes=classifier.classes,
         mpp=classifier.card.input.mpp,
         seconds=time.monotonic() - started,
     )
+
+
+def iter_known(
+    images: Iterable[AnnotatedImage], classifier: Classifier, *, average: bool = True
+) -> Generator[Progress, None, NDArray[np.float32]]:
+    """(N, C) probabilities of the nuclei that have a class, image after image."""
+    prob = [np.zeros((0, len(classifier.classes)), np.float32)]
+    for image in images:
+        known = image.nuclei.select(image.nuclei.label >= 0)
+        grid = classifier_grid(image.source, classifier, mpp=image.mpp, stain=image.stain)
+        typed = yield from iter_classify(
+            image.source, known, classifier, average=average, grid=grid
+        )
+        assert typed.prob is not None
+        prob.append(typed.prob)
+    return np.concatenate(prob)
+
+
+def _classes(image: AnnotatedImage) -> NDArray[np.int16]:
+    """(N,) of the nuclei that have one."""
+    return image.nuclei.label[image.nuclei.label >= 0]

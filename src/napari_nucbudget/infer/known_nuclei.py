@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_nucbudget.infer.classify import classifier_grid, iter_classify
+from napari_nucbudget.infer.classify import iter_known
 from napari_nucbudget.models.classifier import SHIFT, Classifier
 from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.progress import result_of
@@ -40,13 +40,10 @@ class KnownNuclei(Protocol):
 
 
 class NucleiInPatches:
-    """For classifiers of patches: those that are known of (N, patch + 4, patch + 4, 3) `wide`."""
+    """For classifiers of patches: (N, patch + 4, patch + 4, 3) `wide` around them."""
 
-    def __init__(
-        self, wide: NDArray[Any], label: NDArray[np.int16], image: NDArray[np.int32]
-    ) -> None:
-        known = label >= 0
-        self.wide, self.label, self.image = wide[known], label[known], image[known]
+    def __init__(self, wide: NDArray[Any], label: NDArray[np.int16], image: NDArray[Any]) -> None:
+        self.wide, self.label, self.image = wide, label, image
 
     def probabilities(self, model: Classifier, *, average: bool = True) -> NDArray[np.float32]:
         """(N, C), see `Classifier.probabilities`."""
@@ -62,21 +59,13 @@ class NucleiInImages:
 
     def __init__(self, labels: LabelSet) -> None:
         self._images = [image for image in labels if (image.nuclei.label >= 0).any()]
-        self._known = [i.nuclei.select(i.nuclei.label >= 0) for i in self._images]
-        counts = [len(known) for known in self._known]
-        self.label = np.concatenate([np.zeros(0, np.int16), *(k.label for k in self._known)])
-        self.image = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        label = [image.nuclei.label[image.nuclei.label >= 0] for image in self._images]
+        self.label = np.concatenate([np.zeros(0, np.int16), *label])
+        self.image = np.repeat(np.arange(len(label), dtype=np.int32), [len(one) for one in label])
 
     def probabilities(self, model: Classifier, *, average: bool = True) -> NDArray[np.float32]:
         """(N, C), see `infer.classify.iter_classify`."""
-        found = [np.zeros((0, len(model.classes)), np.float32)]
-        for image, known in zip(self._images, self._known, strict=True):
-            grid = classifier_grid(image.source, model, mpp=image.mpp, stain=image.stain)
-            steps = iter_classify(image.source, known, model, average=average, grid=grid)
-            typed = result_of(steps)
-            assert typed.prob is not None
-            found.append(typed.prob)
-        return np.concatenate(found)
+        return result_of(iter_known(self._images, model, average=average))
 
     def logits(self, model: Classifier) -> NDArray[np.float32]:
         """(N, C) logarithms of the probabilities, of a model without a temperature."""

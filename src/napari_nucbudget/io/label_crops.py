@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_nucbudget.core.tiling import rows_by_square
 from napari_nucbudget.io.label_sets import write_label_set
 from napari_nucbudget.types.image import ImageSource, Level, Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet
@@ -65,12 +66,8 @@ def around_nuclei(labels: LabelSet) -> LabelSet:
     """Images around the nuclei, which are in one each; fields are left out."""
     crops = []
     for image in labels:
-        cell = np.floor_divide(np.floor(image.nuclei.yx + 0.5), CELL).astype(np.int64)
-        _, which = np.unique(cell, axis=0, return_inverse=True)
-        order = np.argsort(which.ravel(), kind="stable")
-        ends = np.flatnonzero(np.diff(which.ravel()[order])) + 1
-        for rows in np.split(order, ends) if len(order) else ():
-            mine = image.nuclei.select(np.sort(rows))
+        for rows in rows_by_square(image.nuclei.yx, CELL):
+            mine = image.nuclei.select(rows)
             low = np.floor(mine.yx.min(axis=0) + 0.5).astype(int)
             high = np.floor(mine.yx.max(axis=0) + 0.5).astype(int) + 1
             box = Region(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))

@@ -94,6 +94,11 @@ def fit(
         torch.set_num_threads(config.threads)
     method = METHODS[config.method](train, validation, config, parent)
     settings: TrainConfig = method.config
+    if settings.find_steps and not hasattr(method, "finding"):
+        raise TrainingError(
+            f"find_steps is for window-cnn, and the method here is {settings.method!r}; leave it "
+            "away."
+        )
     target = choose_device(device)
     dtype = choose_precision(settings.precision, target, training=True)
     torch.manual_seed(settings.seed)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_nucbudget.core.mirroring import mirrored
 from napari_nucbudget.core.stain import HE_MATRIX
 from napari_nucbudget.infer.model_grid import ModelGrid
 from napari_nucbudget.types.card import StainReference
@@ -117,7 +118,7 @@ class WindowData:
             for name in set(names):
                 share[names_of == name] /= max(1, (names_of == name).sum())
         self._cumulative = np.cumsum(share) / max(share.sum(), 1)
-        self._on: dict[torch.device, tuple[Tensor, ...]] = {}
+        self._on: dict[torch.device, Tensor] = {}
 
     def draw(
         self, rng: np.random.Generator, count: int, *, side: int = WINDOW, anywhere: bool = False
@@ -184,40 +185,28 @@ class WindowData:
     def pixels(self, batch: WindowBatch, device: torch.device, side: int = WINDOW) -> Tensor:
         """(W, side, side, 3) float32 in 0 .. 255 of a batch, beyond the edge mirrored."""
         if device not in self._on:
-            first, shape = torch.from_numpy(self._first), torch.from_numpy(self._shape)
-            self._on[device] = tuple(t.to(device) for t in (self._pixels, first, shape))
-        flat, first, shape = self._on[device]
-        image, corner, turned, scale, shift, exposure = (
+            self._on[device] = self._pixels.to(device)
+        along = np.arange(side)
+        down = np.where(batch.turned[:, 1:2], side - 1 - along, along)
+        right = np.where(batch.turned[:, 2:3], side - 1 - along, along)
+        exchanged = batch.turned[:, :1]  # what runs down the window runs along the image's columns
+        height, width = self._shape[batch.image].T[:, :, None]
+        y = mirrored(np.where(exchanged, right, down) + batch.corner[:, :1], height) * width
+        x = mirrored(np.where(exchanged, down, right) + batch.corner[:, 1:], width)
+        y += self._first[batch.image][:, None]
+        rows, columns, scale, shift, exposure = (
             torch.from_numpy(values).to(device)
             for values in (
-                batch.image,
-                batch.corner,
-                batch.turned,
+                np.where(exchanged, x, y),
+                np.where(exchanged, y, x),
                 batch.scale,
                 batch.shift,
                 batch.exposure,
             )
         )
-        along = torch.arange(side, device=device).expand(len(image), side)
-        down = torch.where(turned[:, 1:2], side - 1 - along, along)
-        right = torch.where(turned[:, 2:3], side - 1 - along, along)
-        # rows of the window that is cut out are its columns where it is turned
-        y, x = down[:, :, None], right[:, None, :]
-        exchanged = turned[:, 0, None, None]
-        rows = torch.where(exchanged, x, y) + corner[:, 0, None, None]
-        columns = torch.where(exchanged, y, x) + corner[:, 1, None, None]
-        height, width = shape[image].unbind(1)
-        rows = _mirrored(rows, height[:, None, None])
-        columns = _mirrored(columns, width[:, None, None])
-        rgb = flat[first[image][:, None, None] + rows * width[:, None, None] + columns].float()
+        rgb = self._on[device][rows[:, :, None] + columns[:, None, :]].float()
         stained = _stained(rgb, scale, shift) * exposure[:, None, None, None]
         return stained.clamp(0, 255)
-
-
-def _mirrored(index: Tensor, length: Tensor) -> Tensor:
-    """`core.mirroring.mirrored` on a device."""
-    wrapped = index % (2 * length)
-    return torch.minimum(wrapped, 2 * length - 1 - wrapped)
 
 
 def _stained(rgb: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

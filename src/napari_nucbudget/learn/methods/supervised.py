@@ -98,7 +98,8 @@ class SupervisedMethod:
             self._labelled, self._label = patches.rgb[known], patches.label[known].astype(np.int64)
             self._pool = patches.rgb  # labelled ones are among the unlabelled too
             held = nucleus_patches(validation, mpp=config.mpp, side=side, stain=stain)
-            self._held = NucleiInPatches(held.rgb, held.label, held.image)
+            known = held.label >= 0
+            self._held = NucleiInPatches(held.rgb[known], held.label[known], held.image[known])
         self._validated_on = ", ".join(sorted({image.dataset for image in validation}))
         self._check_labels()
 
