@@ -294,6 +294,29 @@ def test_a_forked_child_does_not_keep_the_lock(path: Path, store: ProjectStore) 
         os.waitpid(child, 0)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_that_has_not_begun_to_run_does_not_keep_the_lock(
+    path: Path, store: ProjectStore
+) -> None:
+    """Its hooks come late on a busy machine: here they never do."""
+    file = os.dup(store._lock._file)  # type: ignore[union-attr]
+    try:
+        store.close()
+        open_project(path).close()
+    finally:
+        os.close(file)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_that_ends_leaves_the_lock_to_its_parent(path: Path, store: ProjectStore) -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    with pytest.raises(ProjectLockedError):
+        open_project(path)
+
+
 def test_a_project_in_a_forbidden_folder_goes_on_in_the_users_own(forbidden: Forbidden) -> None:
     folder, unwritable = forbidden
     image = folder / "slide.tif"

@@ -57,6 +57,13 @@ class WriteLock:
         os.write(self._file, json.dumps(who).encode())
 
     def release(self) -> None:
+        """Give the right back, also where a child that was just forked still has the file open."""
+        if self._file >= 0:
+            _unlock(self._file)
+            self.forget()
+
+    def forget(self) -> None:
+        """Close the file and leave the lock to whoever else has it open."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -114,10 +121,17 @@ def _lock(file: int) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def _unlock(file: int) -> None:
+    if sys.platform != "win32":  # there, closing is enough: no process is forked
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
 def _forget_in_child() -> None:
     """A forked child shares the lock: without this it would hold it beyond its parent's end."""
     for lock in list(_HELD):
-        lock.release()
+        lock.forget()
 
 
 if hasattr(os, "register_at_fork"):
