@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from napari_nucbudget.errors import ConfigError, UnknownNameError
 from napari_nucbudget.models.library import load_detector
 from napari_nucbudget.models.runtimes import RUNTIMES, plain_runtime, prepare, why_not
+from napari_nucbudget.models.runtimes.amx import has_amx
 from napari_nucbudget.models.runtimes.cuda import GraphForward
 from napari_nucbudget.models.runtimes.dft import DftForward
 from napari_nucbudget.models.runtimes.fft import FftForward
@@ -16,6 +18,9 @@ from napari_nucbudget.models.runtimes.fft_kernels import NARROW, WIDE
 from napari_nucbudget.nets.fcn_proximity import FcnConfig, FcnProximity
 
 CPU = torch.device("cpu")
+needs_amx = pytest.mark.skipif(
+    find_spec("llvmlite") is None or not has_amx(), reason="no Intel AMX here, or no llvmlite"
+)
 
 
 @pytest.fixture
@@ -63,23 +68,48 @@ def test_more_tiles_than_fit_at_once_are_all_computed(network):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("reduced", [False, True])
-@pytest.mark.parametrize("count", [1, 3])
-def test_registers_and_threads_do_not_change_what_is_computed(network, reduced, count):
-    skip_without(network, "fft-bf16" if reduced else "fft")
-    x = torch.randn(1, 3, 120, 201, generator=torch.Generator().manual_seed(6))
+def on_threads(count, network, **options):
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
-        forwards = [FftForward(network, reduced=reduced, sums=sums) for sums in (WIDE, NARROW)]
+        return FftForward(network, **options)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("numbers", ["float32", "pairs"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_registers_and_threads_do_not_change_what_is_computed(network, numbers, count):
+    skip_without(network, "fft" if numbers == "float32" else "fft-bf16")
+    x = torch.randn(1, 3, 120, 201, generator=torch.Generator().manual_seed(6))
+    forwards = [on_threads(count, network, numbers=numbers, sums=sums) for sums in (WIDE, NARROW)]
     with torch.no_grad():
         expected = network(x)
         wide, narrow = (forward(x) for forward in forwards)
-    limit = 0.05 if reduced else 1e-5
+    limit = 1e-5 if numbers == "float32" else 0.05
     assert (wide - expected).abs().max() < limit * expected.abs().max()
     torch.testing.assert_close(narrow, wide, rtol=1e-5, atol=1e-6)
+
+
+@needs_amx
+@pytest.mark.parametrize("size", [(1, 1), (38, 77), (120, 201), (200, 30)])
+def test_tile_registers_differ_from_pairs_by_less_than_either_from_float32(network, size):
+    x = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(8))
+    with torch.no_grad():
+        exact = network(x)
+        pairs = on_threads(1, network, numbers="pairs")(x)
+        one, three = (on_threads(count, network, numbers="amx")(x) for count in (1, 3))
+    assert torch.equal(one, three)
+    assert (one - pairs).abs().mean() < 0.5 * (pairs - exact).abs().mean()
+
+
+def test_without_tile_registers_pairs_are_multiplied(network, monkeypatch):
+    skip_without(network, "fft-bf16")
+    monkeypatch.setattr("napari_nucbudget.models.runtimes.fft.has_amx", lambda: False)
+    x = torch.randn(1, 3, 50, 60, generator=torch.Generator().manual_seed(9))
+    with torch.no_grad():
+        found = prepare(network, CPU, None, "fft-bf16")(x)
+        assert torch.equal(found, FftForward(network, numbers="pairs")(x))
 
 
 @pytest.mark.parametrize("name", ["dft", "fft", "fft-bf16"])

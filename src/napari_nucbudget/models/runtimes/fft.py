@@ -2,9 +2,10 @@
 
 As `dft`, but the transforms are fast ones and everything is done on vectors of sixteen channels
 that stay in registers and in the nearest cache: LLVM compiles `fft_kernels` for the processor at
-hand. All layers are computed so. In float32 it is exact up to rounding; in bfloat16, on processors
-that multiply pairs of it, the three first layers but one, the product in the frequency domain and
-the last hidden layer take half the time, while transforms, means and sums stay in float32.
+hand. All layers are computed so. In float32 it is exact up to rounding; in bfloat16 the three first
+layers but one, the product in the frequency domain and the last hidden layer are multiplied, while
+transforms, means and sums stay in float32. Processors with Intel AMX do so in its tile registers,
+others by pairs of numbers.
 """
 
 from __future__ import annotations
@@ -19,17 +20,24 @@ import torch
 from torch import Tensor
 
 from napari_nucbudget.models.runtimes import Forward, Runtime
+from napari_nucbudget.models.runtimes.amx import has_amx
 from napari_nucbudget.models.runtimes.dft import not_table_1_in_float32
+from napari_nucbudget.models.runtimes.fft_amx_kernels import AMX, amx_kernels
 from napari_nucbudget.models.runtimes.fft_kernels import (
     HALF,
     PLANES,
     SIDE,
     TAPS,
-    TOGETHER,
     VALID,
     Blocks,
     blocks,
     kernels,
+)
+from napari_nucbudget.models.runtimes.fft_weights import (
+    Numbers,
+    convolution_weights,
+    hidden_weights,
+    plain,
 )
 from napari_nucbudget.models.runtimes.lanes import LANES, absent, has_bfloat16
 from napari_nucbudget.models.runtimes.room import Room
@@ -48,23 +56,30 @@ COMPLEX = 2 * LANES
 class FftForward:
     """Forward pass of `FcnProximity` without batch norms; reads the weights once, when made.
 
-    With `reduced` it multiplies in bfloat16. `sums` says how much is summed up at once; by default
-    as much as the processor's registers hold.
+    `numbers` says what it multiplies, `sums` how much of it is summed up at once: by default as
+    much as the processor's registers hold.
     """
 
     def __init__(
-        self, network: FcnProximity, *, reduced: bool = False, sums: Blocks | None = None
+        self, network: FcnProximity, *, numbers: Numbers = "float32", sums: Blocks | None = None
     ) -> None:
-        self._blocks = sums or blocks()
-        self._kernels = kernels(self._blocks, reduced=reduced)
-        self._reduced = reduced
+        self._blocks = sums or (AMX if numbers == "amx" else blocks())
+        self._kernels = (
+            amx_kernels() if numbers == "amx" else kernels(self._blocks, reduced=numbers == "pairs")
+        )
+        self._reduced = numbers != "float32"
         self._threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="fft")
         self._room = Room(torch.float32)
 
+        first: Numbers = "float32"
         self._convolutions = [
-            (_taps_inside(conv.weight, reduced=reduced and conv.in_channels > 3), _own(conv.bias))
-            for conv in (network.conv1, network.conv2, network.conv3)
+            (convolution_weights(conv.weight, of), plain(conv.bias))
+            for conv, of in zip(
+                (network.conv1, network.conv2, network.conv3),
+                (first, numbers, numbers),
+                strict=True,
+            )
         ]
         kernel = network.conv4.weight.detach().double().cpu()  # (O, C, dy, dx)
         turn = 2 * math.pi / SIDE
@@ -72,18 +87,14 @@ class FftForward:
         phase = torch.polar(torch.full_like(angle, 0.5 / SIDE**2), angle)  # (kx, dx)
         along_x = torch.einsum("ocyx,kx->kyco", kernel.to(phase.dtype), phase)
         planes = torch.view_as_real(along_x).reshape(HALF, TAPS, LANES, PLANES, LANES, 2)
-        self._planes = [_own(p) for p in planes.permute(3, 0, 1, 2, 5, 4)]
-        self._sums = _own(kernel.sum((2, 3)).t() / (2 * SIDE**2))  # (C, O)
-        self._bias4 = _own(network.conv4.bias)
+        self._planes = [plain(p) for p in planes.permute(3, 0, 1, 2, 5, 4)]
+        self._sums = plain(kernel.sum((2, 3)).t() / (2 * SIDE**2))  # (C, O)
+        self._bias4 = plain(network.conv4.bias)
 
-        hidden = _own(network.conv5.weight).flatten(1).t()  # (I, O)
-        if reduced:
-            hidden = _in_pairs(hidden, 0)  # (I / 2, O, 2)
-        parts = hidden.shape[1] // (self._blocks.planes * LANES)
-        self._weight5 = torch.stack(torch.chunk(hidden, parts, dim=1))
-        self._bias5 = _own(network.conv5.bias)
-        self._weight6 = _own(network.conv6.weight)
-        self._bias6 = _own(network.conv6.bias)
+        self._weight5 = hidden_weights(network.conv5.weight, numbers, self._blocks.planes)
+        self._bias5 = plain(network.conv5.bias)
+        self._weight6 = plain(network.conv6.weight)
+        self._bias6 = plain(network.conv6.bias)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(1, 3, h, w) to (1, 1, h, w)."""
@@ -100,7 +111,7 @@ class FftForward:
         self._encode(x, features)
 
         out = torch.empty(down * across, VALID, VALID)
-        starts = range(0, len(out), TOGETHER)
+        starts = range(0, len(out), self._blocks.together)
         self._each(partial(self._tiles, features, across, out), starts)
         rows = out.view(down, across, VALID, VALID).transpose(1, 2)
         joined = rows.reshape(down * VALID, across * VALID)[:height, :width]
@@ -138,7 +149,7 @@ class FftForward:
         # What a layer gives has a column of zeros before it and one after; rows of the last turn
         # stay above.
         layers = [room(f"layer {n}", 2 + ROWS, wide + 2, LANES) for n, wide in enumerate(widths)]
-        pooled = [room(f"pooled {n}", 4 + ROWS, widths[1] + 4, word) for n in range(2)]
+        pooled = [room(f"pooled {n}", 4 + ROWS, widths[1] + 6, word) for n in range(2)]
         for values in (*layers, *pooled):
             values.zero_()
 
@@ -177,14 +188,14 @@ class FftForward:
                 values[:4] = values[ROWS:]
 
     def _tiles(self, features: Tensor, across: int, out: Tensor, start: int) -> None:
-        """What follows the three first layers, for TOGETHER tiles from `start` on."""
+        """What follows the three first layers, for tiles from `start` on."""
         run, room = self._kernels, self._room
-        stop = min(start + TOGETHER, len(out))
+        stop = min(start + self._blocks.together, len(out))
         tiles, pixels = stop - start, self._blocks.pixels
         number = LANES if self._reduced else COMPLEX
-        spectrum = room("spectrum", HALF * SIDE, TOGETHER, number)
+        spectrum = room("spectrum", HALF * SIDE, self._blocks.together, number)
         scratch = room("scratch", SIDE, HALF, COMPLEX)
-        sums = room("sums", TOGETHER, HALF, LANES)
+        sums = room("sums", self._blocks.together, HALF, LANES)
         first = start
         while first < stop:  # tiles of one row of them at once
             row, column = divmod(first, across)
@@ -193,15 +204,15 @@ class FftForward:
             run["forward"](
                 corner.data_ptr(), scratch.data_ptr(),
                 spectrum[0, first - start].data_ptr(), sums[first - start].data_ptr(),
-                features.stride(0), TOGETHER * number, last - first,
+                features.stride(0), self._blocks.together * number, last - first,
             )  # fmt: skip
             first = last
         bias = torch.addmm(self._bias4, sums[:, 0], self._sums)
         own = room("own", SIDE + 1, LANES + 1, COMPLEX)
-        products = room("products", TOGETHER, SIDE, COMPLEX)
-        columns = room("columns", TOGETHER, VALID, HALF, COMPLEX)
+        products = room("products", self._blocks.together, SIDE, COMPLEX)
+        columns = room("columns", self._blocks.together, VALID, HALF, COMPLEX)
         word = LANES // 2 if self._reduced else LANES
-        values = room("values", TOGETHER * VALID**2, PLANES, word)
+        values = room("values", self._blocks.together * VALID**2, PLANES, word)
         for plane, layer in enumerate(self._planes):
             run["layer"](
                 spectrum.data_ptr(), layer.data_ptr(), own.data_ptr(),
@@ -224,25 +235,6 @@ def _up(number: int, step: int) -> int:
     return -(-number // step) * step
 
 
-def _own(values: Tensor | None) -> Tensor:
-    assert values is not None
-    return values.detach().float().cpu().contiguous().clone()
-
-
-def _taps_inside(weight: Tensor, *, reduced: bool) -> Tensor:
-    """(O, C, dy, dx) as (dy, C, dx, O), or with pairs of channels (dy, C / 2, dx, O, 2)."""
-    inside = weight.detach().float().cpu().permute(2, 1, 3, 0)
-    return (_in_pairs(inside, 1) if reduced else inside).contiguous()
-
-
-def _in_pairs(values: Tensor, dim: int) -> Tensor:
-    """In bfloat16, every second of a dimension beside the one before it, as a last dimension."""
-    count = values.shape[dim]
-    even, odd = (torch.arange(start, count, 2) for start in range(2))
-    pairs = [values.index_select(dim, which) for which in (even, odd)]
-    return torch.stack(pairs, dim=-1).bfloat16()
-
-
 def _clear_outside(rows: Tensor, first: int, height: int) -> None:
     """Zeros where there is no image; the first of `rows` is row `first` of it."""
     if first < 0:
@@ -256,7 +248,7 @@ def _prepare(network: Any, device: torch.device, dtype: torch.dtype | None) -> F
 
 
 def _prepare_reduced(network: Any, device: torch.device, dtype: torch.dtype | None) -> Forward:
-    return FftForward(network, reduced=True)
+    return FftForward(network, numbers="amx" if has_amx() else "pairs")
 
 
 def _missing_reduced() -> str | None:

@@ -23,17 +23,20 @@ from napari_nucbudget.models.runtimes.lanes import (
 )
 
 __all__ = [
+    "COMPLEX",
+    "FREQUENCY",
     "HALF",
     "NARROW",
     "PLANES",
     "SIDE",
     "TAPS",
-    "TOGETHER",
     "VALID",
     "WIDE",
     "Blocks",
     "blocks",
     "kernels",
+    "layer",
+    "without_products",
 ]
 
 SIDE = 48
@@ -41,10 +44,11 @@ SIDE = 48
 TAPS = 11
 VALID = SIDE - TAPS + 1
 HALF = SIDE // 2 + 1
-TOGETHER = 12
-"""Tiles that share one spectrum of the layer: as many as the cache holds."""
 PLANES = 8
 """Vectors of the 128 channels after the 11 x 11 layer."""
+COMPLEX = 2 * LANES
+FREQUENCY = LANES * COMPLEX + COMPLEX
+"""Between two frequencies of a layer's spectrum: no power of two, which the cache dislikes."""
 
 
 class Blocks(NamedTuple):
@@ -55,9 +59,11 @@ class Blocks(NamedTuple):
     seven, five : int
         Pixels of a row in a convolution of 7 x 7 and of 5 x 5.
     tiles : int
-        Tiles of a product at one frequency; TOGETHER is a multiple.
+        Tiles of a product at one frequency; `together` is a multiple.
     pixels, planes : int
         Pixels of the last layers, and vectors of their outputs.
+    together : int
+        Tiles that share one spectrum of the layer: as many as the cache holds.
     """
 
     seven: int
@@ -65,17 +71,13 @@ class Blocks(NamedTuple):
     tiles: int
     pixels: int
     planes: int
+    together: int = 12
 
 
 WIDE = Blocks(seven=20, five=24, tiles=12, pixels=12, planes=2)
 """For 32 registers of sixteen numbers."""
 NARROW = Blocks(seven=5, five=6, tiles=3, pixels=6, planes=1)
 """For registers of fewer numbers, of which it takes two or more to a vector."""
-
-
-_COMPLEX = 2 * LANES
-_GAP = LANES * _COMPLEX + _COMPLEX
-"""Between two frequencies of a layer's spectrum: no power of two, which the cache dislikes."""
 
 
 def _convolution(taps: int, channels: int, many: int, *, reduced: bool) -> Code:
@@ -119,7 +121,7 @@ def _convolution(taps: int, channels: int, many: int, *, reduced: bool) -> Code:
 
 
 def _pool(*, reduced: bool) -> Code:
-    """3 x 3 maxima of numbers that are not negative; `x` is one row up and one column left."""
+    """3 x 3 maxima, zero at least; `x` is one row up and one column left."""
     code = Code(
         "pool_halves" if reduced else "pool",
         pointers=("x", "y"),
@@ -154,7 +156,7 @@ def _forward(*, reduced: bool) -> Code:
         pointers=("x", "room", "spectrum", "sums"),
         sizes=("x_row", "gap", "tiles"),
     )
-    size = LANES if reduced else _COMPLEX
+    size = LANES if reduced else COMPLEX
     with code.loop("%tiles") as tile:
         corner = code.at("%x", tile, VALID * LANES)
         spectrum = code.at("%spectrum", tile, size)
@@ -169,16 +171,16 @@ def _forward(*, reduced: bool) -> Code:
                     for i in range(SIDE)
                 ],
             )
-            room = code.at("%room", pair, 2 * HALF * _COMPLEX)
+            room = code.at("%room", pair, 2 * HALF * COMPLEX)
             for k in range(HALF):
                 (re, im), (mirror_re, mirror_im) = z[k], z[-k % SIDE]
                 first = code.add(re, mirror_re), code.subtract(im, mirror_im)
                 second = code.add(im, mirror_im), code.subtract(mirror_re, re)
-                _store(code, first, code.at(room, k * _COMPLEX))
-                _store(code, second, code.at(room, (HALF + k) * _COMPLEX))
+                _store(code, first, code.at(room, k * COMPLEX))
+                _store(code, second, code.at(room, (HALF + k) * COMPLEX))
         with code.loop(HALF) as kx:
-            room = code.at("%room", kx, _COMPLEX)
-            rows = [_load(code, code.at(room, row * HALF * _COMPLEX)) for row in range(SIDE)]
+            room = code.at("%room", kx, COMPLEX)
+            rows = [_load(code, code.at(room, row * HALF * COMPLEX)) for row in range(SIDE)]
             place = code.at(spectrum, kx, SIDE, "%gap")
             column = fourier(code, rows)
             code.store(column[0][0], code.at(sums, kx, LANES))
@@ -193,45 +195,64 @@ def _forward(*, reduced: bool) -> Code:
     return code
 
 
-def _layer(many: int, *, reduced: bool) -> Code:
+def layer(
+    code: Code,
+    keep: Callable[[Complex, str], None],
+    multiply: Callable[[str], None],
+    *,
+    number: int,
+    together: int,
+) -> None:
     """The product of `tiles` spectra with one of the layer, and the transform back along y.
 
-    A block has `many` tiles. `weights` is the layer's spectrum along x only: (kx, dy, channel)
-    complex vectors of outputs. `spectrum` is (kx, ky, TOGETHER) of `_forward`, `columns` (tile, y,
-    kx) complex vectors; `own` holds SIDE times `_GAP` numbers, and `products` (TOGETHER, ky)
-    complex vectors.
+    `weights` is the layer's spectrum along x only: (kx, dy, channel) complex vectors of outputs.
+    `spectrum` is (kx, ky, together) of `_forward`, `columns` (tile, y, kx) complex vectors.
+    `keep` writes one of the layer's complex vectors to its place in `own`, which holds SIDE times
+    `FREQUENCY` numbers; for one kx, `multiply` takes `spectrum` from the place that it is given to
+    `products`, (together, ky) complex vectors. `number` is how long a frequency is in `spectrum`.
     """
+    with code.loop(HALF) as kx:
+        with code.loop(LANES) as channel:
+            place = code.at(code.at("%weights", kx, TAPS * LANES * COMPLEX), channel, COMPLEX)
+            taps = [_load(code, code.at(place, dy * LANES * COMPLEX)) for dy in range(TAPS)]
+            taps += [(ZERO, ZERO)] * (SIDE - TAPS)
+            own = code.at("%own", channel, number)
+            for frequency, value in enumerate(inverse_fourier(code, taps)):
+                keep(value, code.at(own, frequency * FREQUENCY))
+        multiply(code.at("%spectrum", kx, SIDE * together * number))
+        with code.loop("%tiles") as tile:
+            place = code.at("%products", tile, SIDE * COMPLEX)
+            column = [_load(code, code.at(place, k * COMPLEX)) for k in range(SIDE)]
+            there = code.at(code.at("%columns", tile, VALID * HALF * COMPLEX), kx, COMPLEX)
+            for y, value in enumerate(inverse_fourier(code, column)[:VALID]):
+                _store(code, value, code.at(there, y * HALF * COMPLEX))
+
+
+def _layer(of: Blocks, *, reduced: bool) -> Code:
     code = Code(
         "layer",
         pointers=("spectrum", "weights", "own", "products", "columns"),
         sizes=("blocks", "tiles"),
     )
-    size = LANES if reduced else _COMPLEX
-    with code.loop(HALF) as kx:
-        with code.loop(LANES) as channel:
-            place = code.at(code.at("%weights", kx, TAPS * LANES * _COMPLEX), channel, _COMPLEX)
-            taps = [_load(code, code.at(place, dy * LANES * _COMPLEX)) for dy in range(TAPS)]
-            taps += [(ZERO, ZERO)] * (SIDE - TAPS)
-            own = code.at("%own", channel, size)
-            for frequency, (re, im) in enumerate(inverse_fourier(code, taps)):
-                here = code.at(own, frequency * _GAP)
-                if reduced:
-                    code.store(code.pair(re, im, minus=True), here)
-                else:
-                    _store(code, (re, im), here)
-        of_column = code.at("%spectrum", kx, SIDE * TOGETHER * size)
+    size = LANES if reduced else COMPLEX
+
+    def keep(value: Complex, place: str) -> None:
+        if reduced:
+            code.store(code.pair(*value, minus=True), place)
+        else:
+            _store(code, value, place)
+
+    def multiply(of_column: str) -> None:
         with code.loop(SIDE) as ky, code.loop("%blocks") as block:
-            of_tiles = code.at(code.at(of_column, ky, TOGETHER * size), block, many * size)
-            there = code.at(code.at("%products", block, many * SIDE * _COMPLEX), ky, _COMPLEX)
-            products = _product(code, of_tiles, code.at("%own", ky, _GAP), many, reduced=reduced)
-            for number, product in enumerate(products):
-                _store(code, product, code.at(there, number * SIDE * _COMPLEX))
-        with code.loop("%tiles") as tile:
-            place = code.at("%products", tile, SIDE * _COMPLEX)
-            column = [_load(code, code.at(place, k * _COMPLEX)) for k in range(SIDE)]
-            there = code.at(code.at("%columns", tile, VALID * HALF * _COMPLEX), kx, _COMPLEX)
-            for y, value in enumerate(inverse_fourier(code, column)[:VALID]):
-                _store(code, value, code.at(there, y * HALF * _COMPLEX))
+            of_tiles = code.at(code.at(of_column, ky, of.together * size), block, of.tiles * size)
+            there = code.at(code.at("%products", block, of.tiles * SIDE * COMPLEX), ky, COMPLEX)
+            found = _product(
+                code, of_tiles, code.at("%own", ky, FREQUENCY), of.tiles, reduced=reduced
+            )
+            for number, product in enumerate(found):
+                _store(code, product, code.at(there, number * SIDE * COMPLEX))
+
+    layer(code, keep, multiply, number=size, together=of.together)
     return code
 
 
@@ -240,7 +261,7 @@ def _product(
 ) -> list[Complex]:
     """So many tiles' complex vectors of outputs at one frequency: sums over the channels."""
     sums = [(code.variable(ZERO), code.variable(ZERO)) for _ in range(tiles)]
-    size = LANES if reduced else _COMPLEX
+    size = LANES if reduced else COMPLEX
     with code.loop(LANES) as channel:
         place, of_tile = code.at(weights, channel, size), code.at(spectrum, channel)
         if reduced:
@@ -280,12 +301,12 @@ def _backward(*, reduced: bool) -> Code:
     with code.loop("%tiles") as tile:
         bias = code.load(code.at("%bias", tile, PLANES * LANES))
         with code.loop(VALID // 2) as pair:  # two rows at once, as one complex row
-            place = code.at("%columns", tile, VALID * HALF * _COMPLEX)
-            place = code.at(place, pair, 2 * HALF * _COMPLEX)
+            place = code.at("%columns", tile, VALID * HALF * COMPLEX)
+            place = code.at(place, pair, 2 * HALF * COMPLEX)
             z: list[Complex] = [(ZERO, ZERO)] * SIDE
             for k in range(HALF):
-                re, im = _load(code, code.at(place, k * _COMPLEX))
-                next_re, next_im = _load(code, code.at(place, (HALF + k) * _COMPLEX))
+                re, im = _load(code, code.at(place, k * COMPLEX))
+                next_re, next_im = _load(code, code.at(place, (HALF + k) * COMPLEX))
                 if k == 0:
                     z[k] = code.add(re, bias), code.add(next_re, bias)
                 elif 2 * k == SIDE:
@@ -355,17 +376,24 @@ def blocks() -> Blocks:
     return WIDE if has_wide_registers() else NARROW
 
 
+def without_products(of: Blocks, *, reduced: bool) -> list[Code]:
+    """Those that are the same however one multiplies: from pixels, pools and transforms."""
+    return [
+        _convolution(7, 3, of.seven, reduced=False),
+        _pool(reduced=False),
+        *([_pool(reduced=True)] if reduced else []),
+        _forward(reduced=reduced),
+        _backward(reduced=reduced),
+    ]
+
+
 @cache
 def kernels(of: Blocks, *, reduced: bool) -> dict[str, Callable[..., None]]:
     """All of them by name; compiled once in a process."""
     codes = [
-        _convolution(7, 3, of.seven, reduced=False),
+        *without_products(of, reduced=reduced),
         _convolution(5, LANES, of.five, reduced=reduced),
-        _pool(reduced=False),
-        *([_pool(reduced=True)] if reduced else []),
-        _forward(reduced=reduced),
-        _layer(of.tiles, reduced=reduced),
-        _backward(reduced=reduced),
+        _layer(of, reduced=reduced),
         _head(of.pixels, of.planes, reduced=reduced),
     ]
     return compiled(codes)

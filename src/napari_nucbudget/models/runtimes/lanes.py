@@ -23,8 +23,18 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
+from typing import ClassVar
 
-__all__ = ["LANES", "ZERO", "Code", "absent", "compiled", "has_bfloat16", "has_wide_registers"]
+__all__ = [
+    "LANES",
+    "ZERO",
+    "Code",
+    "absent",
+    "compiled",
+    "has_bfloat16",
+    "has_feature",
+    "has_wide_registers",
+]
 
 LANES = 16
 OLDEST = 0, 45
@@ -35,10 +45,6 @@ _FLOATS = "<16 x float>"
 _WORDS = "<16 x i32>"
 _SIGN = 0x80000000
 
-_DECLARED = """
-declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)
-declare float @llvm.vector.reduce.fadd.v16f32(float, <16 x float>)
-"""
 _DECLARED_BFLOAT16 = """
 declare <16 x float> @llvm.x86.avx512bf16.dpbf16ps.512(
     <16 x float>, <32 x bfloat>, <32 x bfloat>)
@@ -50,6 +56,12 @@ class Code:
 
     A place is an address in numbers of four bytes; a value is a vector of sixteen.
     """
+
+    declared: ClassVar[tuple[str, ...]] = (
+        "declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)",
+        "declare float @llvm.vector.reduce.fadd.v16f32(float, <16 x float>)",
+    )
+    """What has to stand before it, once in a module."""
 
     def __init__(
         self, name: str, *, pointers: tuple[str, ...], sizes: tuple[str, ...] = ()
@@ -98,9 +110,14 @@ class Code:
 
     def variable(self, value: str) -> str:
         """A place for one vector that loops can carry along; LLVM keeps it in a register."""
+        place = self.space(LANES)
+        self.store(value, place)
+        return place
+
+    def space(self, numbers: int) -> str:
+        """A place for so many numbers as long as the function runs."""
         name = f"%v{next(self._numbers)}"
-        self._variables.append(f"  {name} = alloca {_FLOATS}, align 64")
-        self.store(value, name)
+        self._variables.append(f"  {name} = alloca [{numbers} x float], align 64")
         return name
 
     def load(self, place: str) -> str:
@@ -225,16 +242,16 @@ def absent() -> str | None:
 
 def has_bfloat16() -> bool:
     """Whether the processor multiplies pairs of bfloat16 (AVX-512 BF16)."""
-    return _has("avx512bf16")
+    return has_feature("avx512bf16")
 
 
 def has_wide_registers() -> bool:
     """Whether a register holds sixteen numbers (AVX-512); there are 32 of them then."""
-    return _has("avx512f")
+    return has_feature("avx512f")
 
 
 @cache
-def _has(feature: str) -> bool:
+def has_feature(feature: str) -> bool:
     import llvmlite.binding as llvm
 
     return bool(dict(llvm.get_host_cpu_features()).get(feature))
@@ -251,8 +268,9 @@ def compiled(codes: Iterable[Code]) -> dict[str, Callable[..., None]]:
     with _compiling:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        declared = _DECLARED + (_DECLARED_BFLOAT16 if has_bfloat16() else "")
-        module = llvm.parse_assembly("\n".join([declared, *map(str, codes)]))
+        declared = dict.fromkeys(line for code in codes for line in code.declared)
+        bfloat16 = _DECLARED_BFLOAT16 if has_bfloat16() else ""
+        module = llvm.parse_assembly("\n".join([*declared, bfloat16, *map(str, codes)]))
         machine = llvm.Target.from_default_triple().create_target_machine(
             cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
         )
