@@ -33,6 +33,8 @@ SCORE_KEYS = {
     "seconds",
 }
 
+LONG = "a" * 300
+
 
 @pytest.fixture
 def labels(tmp_path):
@@ -244,3 +246,34 @@ def test_an_image_without_a_field_does_not_count(run, model, labels, tmp_path):
     code, stdout, _ = run("evaluate", model, "--data", folder, "--split", "train", "--json")
     assert code == 0
     assert json.loads(stdout)["images"] == 2
+
+
+@pytest.mark.parametrize("radius", ["inf", "0", "nan"])
+def test_a_matching_radius_that_is_no_length_is_refused(run, model, labels, radius):
+    code, stdout, stderr = run("evaluate", model, "--data", labels, "--radius-um", radius)
+    assert (code, stdout) == (2, "")
+    assert "Invalid value for '--radius-um'" in stderr
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("detect", "x.png", "--model", LONG),
+        ("convert", LONG, "x.csv"),
+        ("models", "show", LONG),
+        ("budget", LONG, "--out", "x"),
+    ],
+)
+def test_a_name_longer_than_the_system_allows_is_said(run, arguments):
+    code, stdout, stderr = run(*arguments)
+    assert (code, stdout) == (2, "")
+    assert stderr.startswith("nucbudget: ")
+    assert stderr.endswith(" cannot be used: File name too long.\n")
+
+
+def test_a_drawn_slide_is_called_a_tiff(run, tmp_path):
+    code, _, stderr = run("sample-slide", tmp_path / "mine.png", "--size", "256x256")
+    assert code == 2
+    assert "call it mine.ome.tif, not mine.png" in stderr
+    assert not list(tmp_path.iterdir())

@@ -196,3 +196,22 @@ def test_a_file_name_in_an_old_encoding_is_no_obstacle(model, image, tmp_path):
     assert b"lat\xe9in.png: 5 nuclei" in done.stdout
     (points,) = read_points(out)
     assert (points.image, len(points.nuclei)) == ("lat\ufffdin.png", 5)
+
+
+def test_a_table_whose_name_becomes_too_long_is_refused_before_any_work(
+    run, model, image, tmp_path
+):
+    long = tmp_path / ("a" * 247 + ".png")
+    long.write_bytes(Path(image).read_bytes())
+    code, stdout, stderr = run(
+        "detect", image, long, "--model", model, "--mpp", "0.55", "--out", tmp_path / "o"
+    )
+    assert (code, stdout) == (2, "")
+    assert "cannot be written: File name too long. Choose another place" in stderr
+
+
+def test_a_table_may_have_the_longest_name_that_there_is(run, model, image, tmp_path):
+    out = tmp_path / ("a" * 251 + ".csv")
+    code, _, stderr = run("detect", image, "--model", model, "--mpp", "0.55", "--out", out)
+    assert code == 0, stderr
+    assert len(read_points_csv(out).nuclei) == 5

@@ -335,3 +335,10 @@ def test_one_class_alone_is_refused(train, write, method):
     code, _, stderr = train(folder, "--method", method)
     assert code == 2
     assert "There is one class, 'epithelial'; a classifier tells at least two apart" in stderr
+
+
+def test_a_pixel_size_of_unlabelled_images_needs_some(train, data, tmp_path):
+    code, _, stderr = train(data, "--unlabelled-mpp", "0.5")
+    assert code == 2
+    assert "--unlabelled-mpp is the pixel size of --unlabelled images; give those too" in stderr
+    assert not (tmp_path / "model").exists()

@@ -133,6 +133,11 @@ def test_settings_that_make_no_sense_are_refused_before_drawing(
         next(iter_write_slide(tmp_path / "a.ome.tif", **settings))
 
 
+def test_a_name_that_is_no_tiffs_is_refused_before_drawing(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"call it a\.ome\.tif, not a\.png"):
+        next(iter_write_slide(tmp_path / "a.png", SHAPE))
+
+
 def test_where_nothing_can_be_written_no_part_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,10 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error))
     except _UsageProblem as error:
         _fail(error.format_message())  # type: ignore[attr-defined]
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename} cannot be used: {error.strerror}.")
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("nucbudget: stopped", err=True)
         raise SystemExit(STOPPED) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -52,11 +53,11 @@ def writable(given: Path | None, image: Path, suffix: str, many: bool) -> Path |
     path = given / f"{image.stem}{suffix}" if many or given.is_dir() else given
     if many and given.suffix and not given.is_dir():
         raise OutputError(f"With several images, {given} must be a folder, not a file.")
-    if path.exists() and image.exists() and path.samefile(image):
-        raise OutputError(f"{path} is the image itself; choose another place for the result.")
     try:
+        if path.exists() and image.exists() and path.samefile(image):
+            raise OutputError(f"{path} is the image itself; choose another place for the result.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        probe = path.with_name(f".{path.name}.probe")
+        probe = path.with_name(f".{secrets.token_hex(8)}.probe")
         probe.touch()
         probe.unlink()
     except OSError as error:

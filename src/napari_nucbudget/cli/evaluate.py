@@ -20,7 +20,7 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="Label set folder.")],
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     radius_um: Annotated[
-        float | None, typer.Option(min=0.1, help="Matching radius in µm; default 3.3.")
+        float | None, typer.Option(min=0.1, max=100, help="Matching radius in µm; default 3.3.")
     ] = None,
     threshold: Annotated[float | None, typer.Option(min=0, max=1)] = None,
     device: Device = "auto",

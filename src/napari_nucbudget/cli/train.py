@@ -159,6 +159,10 @@ def train_classifier(
     settings = _classifier_settings(config, options, out, resume=resume)
     if unlabelled_from not in ("dots", "detected"):
         raise ConfigError(f"--unlabelled-from must be dots or detected, got {unlabelled_from!r}.")
+    if unlabelled_mpp is not None and not unlabelled:
+        raise ConfigError(
+            "--unlabelled-mpp is the pixel size of --unlabelled images; give those too."
+        )
     whole = read_label_sets(list(data), splits=("train", "validation"))
     train = whole.split("train")
     held = tuple(image for image in whole if image.split == "validation")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 
 import numpy as np
 
 from napari_nucbudget.core.metrics import ImageDetections, detection_scores
-from napari_nucbudget.errors import LabelSetError
+from napari_nucbudget.errors import ConfigError, LabelSetError
 from napari_nucbudget.infer.detect import detect
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.types.card import ScoreRecord
@@ -69,9 +70,13 @@ def evaluate_detector(
 
     Raises
     ------
+    ConfigError
+        Where the radius is not above 0, or infinite.
     LabelSetError
         Where no image has a field.
     """
+    if not 0 < radius_um < math.inf:
+        raise ConfigError(f"The matching radius must be a length in µm above 0, got {radius_um}.")
     started = time.monotonic()
     dotted = [image for image in labels if image.fields]
     if not dotted:

@@ -41,7 +41,7 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
 
 def _write_beside(path: Path, pieces: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")  # short: names have a limit
     try:
         with temporary.open("wb") as file:
             file.writelines(pieces)

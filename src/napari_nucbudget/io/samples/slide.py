@@ -193,7 +193,7 @@ def iter_write_slide(
     Parameters
     ----------
     path : path
-        Ends with ``.ome.tif``, as a rule.
+        Ends with ``.ome.tif``, or at least ``.tif`` or ``.tiff``.
     shape : (int, int)
         Height and width in pixels.
     mpp : float
@@ -212,9 +212,12 @@ def iter_write_slide(
     ConfigError, PixelSizeError
         Where a setting makes no sense.
     OutputError
-        Where the place cannot be written or is full; nothing is left behind then.
+        Where the place cannot be written or is full; nothing is left behind then. Where the name
+        is not that of a TIFF.
     """
     path = Path(path)
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        raise OutputError(f"A drawn slide is a TIFF; call it {path.stem}.ome.tif, not {path.name}.")
     slide = yield from DrawnSlide.draw(
         shape, mpp=mpp, seed=seed, tissue=tissue, distinct=distinct, side=side
     )
