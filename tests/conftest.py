@@ -21,6 +21,17 @@ settings.register_profile("nucbudget", deadline=None, derandomize=True, database
 settings.load_profile("nucbudget")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A file's tests stay in one process, and all of the viewer's: windows share the screen."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    here = Path(__file__).parent
+    for item in items:
+        file = item.path.relative_to(here)
+        group = "ui" if file.parts[0] == "ui" else file.as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Small networks are faster on one thread, and give the same sums every time."""
