@@ -211,8 +211,10 @@ class FftForward:
         own = room("own", SIDE + 1, LANES + 1, COMPLEX)
         products = room("products", self._blocks.together, SIDE, COMPLEX)
         columns = room("columns", self._blocks.together, VALID, HALF, COMPLEX)
-        word = LANES // 2 if self._reduced else LANES
-        values = room("values", self._blocks.together * VALID**2, PLANES, word)
+        shared = 2 if self._reduced else 1  # vectors of channels that share sixteen words
+        values = room(
+            "values", PLANES // shared, self._blocks.together * VALID**2, shared, LANES // shared
+        )
         for plane, layer in enumerate(self._planes):
             run["layer"](
                 spectrum.data_ptr(), layer.data_ptr(), own.data_ptr(),
@@ -220,7 +222,7 @@ class FftForward:
             )  # fmt: skip
             run["backward"](
                 columns.data_ptr(), bias.data_ptr() + 4 * plane * LANES,
-                values.data_ptr() + 4 * plane * word, tiles,
+                values[plane // shared, 0, plane % shared].data_ptr(), tiles,
             )  # fmt: skip
         numbers = tiles * VALID**2
         found = room("found", _up(numbers, pixels))

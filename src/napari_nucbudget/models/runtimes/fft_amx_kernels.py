@@ -16,6 +16,7 @@ from napari_nucbudget.models.runtimes.fft_kernels import (
     FREQUENCY,
     PLANES,
     SIDE,
+    VALID,
     Blocks,
     layer,
     without_products,
@@ -110,11 +111,11 @@ def _head() -> Code:
         pointers=("values", "weights", "bias", "last", "out"),
         sizes=("blocks",),
     )
-    words, step = PLANES * _PIXEL, PLANES * LANES
+    step, part = PLANES * LANES, AMX.together * VALID**2 * LANES
     hidden = code.space(AMX.pixels * step)
     halves, planes = range(2), range(AMX.planes)
     with code.tiles(), code.loop("%blocks") as block:
-        here = code.at("%values", block, AMX.pixels * words)
+        here = code.at("%values", block, AMX.pixels * LANES)
         for first in range(0, PLANES, AMX.planes):
             for half in halves:
                 for plane in planes:
@@ -122,8 +123,7 @@ def _head() -> Code:
                     code.load_tile(2 * half + plane, bias, 0)
             for k in range(_STEPS):
                 for half in halves:
-                    place = code.at(here, half * LANES * words + k * LANES)
-                    code.load_tile(4 + half, place, words)
+                    code.load_tile(4 + half, code.at(here, k * part + half * _REGISTER), LANES)
                 for plane in planes:
                     place = code.at("%weights", ((first + plane) * _STEPS + k) * _REGISTER)
                     code.load_tile(6 + plane, place, LANES)

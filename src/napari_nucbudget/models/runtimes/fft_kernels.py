@@ -290,14 +290,14 @@ def _product(
 def _backward(*, reduced: bool) -> Code:
     """The transform back along x, the bias and the ReLU, for one vector of the outputs.
 
-    `bias` is (tile, 128), as is every pixel of `values` (tile, y, x); both begin at that vector.
+    `bias` is (tile, 128) from that vector on. `values` is (tile, y, x), each pixel sixteen words:
+    one vector, or two of halves, of which this is the one that it begins with.
     """
     code = Code(
         "backward",
         pointers=("columns", "bias", "values"),
         sizes=("tiles",),
     )
-    step = PLANES * LANES // 2 if reduced else PLANES * LANES
     with code.loop("%tiles") as tile:
         bias = code.load(code.at("%bias", tile, PLANES * LANES))
         with code.loop(VALID // 2) as pair:  # two rows at once, as one complex row
@@ -314,19 +314,21 @@ def _backward(*, reduced: bool) -> Code:
                 else:
                     z[k] = code.subtract(re, next_im), code.add(im, next_re)
                     z[SIDE - k] = code.add(re, next_im), code.subtract(next_re, im)
-            there = code.at(code.at("%values", tile, VALID * VALID * step), pair, 2 * VALID * step)
+            there = code.at("%values", tile, VALID * VALID * LANES)
+            there = code.at(there, pair, 2 * VALID * LANES)
             for x, both in enumerate(inverse_fourier(code, z)[:VALID]):
                 for row, value in enumerate(both):
-                    positive, here = code.larger(value), code.at(there, (row * VALID + x) * step)
+                    positive, here = code.larger(value), code.at(there, (row * VALID + x) * LANES)
                     (code.store_halves if reduced else code.store)(positive, here)
     return code
 
 
-def _head(pixels: int, together: int, *, reduced: bool) -> Code:
-    """The two 1 x 1 layers on blocks of pixels of `_backward`.
+def _head(of: Blocks, *, reduced: bool) -> Code:
+    """The two 1 x 1 layers on blocks of pixels.
 
-    So many vectors of outputs are summed up `together`. `weights` is (those, channel, vector, 16),
-    `last` the weights of the last layer.
+    `values` are as many of `_backward` as the 128 channels take, one after the other, each with
+    room for `of.together` tiles. `weights` is (block of `of.planes` vectors of outputs, channel or
+    pair of them, vector, 16), `last` the weights of the last layer.
     """
     code = Code(
         "head",
@@ -334,21 +336,23 @@ def _head(pixels: int, together: int, *, reduced: bool) -> Code:
         sizes=("blocks",),
     )
     multiply = code.pair_product if reduced else code.multiply_add
-    words = PLANES * LANES // 2 if reduced else PLANES * LANES
+    parts = PLANES // 2 if reduced else PLANES
+    pixels, together = of.pixels, of.planes
     with code.loop("%blocks") as block:
-        here = code.at("%values", block, pixels * words)
+        here = code.at("%values", block, pixels * LANES)
         totals = [code.variable(ZERO) for _ in range(pixels)]
         with code.loop(PLANES // together) as planes:
             biases = code.at("%bias", planes, together * LANES)
-            of_planes = code.at("%weights", planes, words * together * LANES)
+            of_planes = code.at("%weights", planes, parts * LANES * together * LANES)
             places = [code.at(biases, plane * LANES) for plane in range(together)]
             sums = [[code.variable(code.load(place)) for place in places] for _ in range(pixels)]
-            with code.loop(words) as channel:
-                place = code.at(of_planes, channel, together * LANES)
+            with code.loop(parts) as part, code.loop(LANES) as channel:
+                place = code.at(of_planes, part, LANES * together * LANES)
+                place = code.at(place, channel, together * LANES)
                 weights = [code.load(code.at(place, plane * LANES)) for plane in range(together)]
-                at_channel = code.at(here, channel)
+                at_channel = code.at(code.at(here, part, of.together * VALID**2 * LANES), channel)
                 for pixel, of_pixel in enumerate(sums):
-                    number = code.load_each(code.at(at_channel, pixel * words))
+                    number = code.load_each(code.at(at_channel, pixel * LANES))
                     for one, weight in zip(of_pixel, weights, strict=True):
                         code.store(multiply(number, weight, code.load(one)), one)
             lasts = code.at("%last", planes, together * LANES)
@@ -394,6 +398,6 @@ def kernels(of: Blocks, *, reduced: bool) -> dict[str, Callable[..., None]]:
         *without_products(of, reduced=reduced),
         _convolution(5, LANES, of.five, reduced=reduced),
         _layer(of, reduced=reduced),
-        _head(of.pixels, of.planes, reduced=reduced),
+        _head(of, reduced=reduced),
     ]
     return compiled(codes)
