@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -24,12 +25,18 @@ from napari_nucbudget.models.library import load_detector
 from napari_nucbudget.types.progress import result_of
 from tests.infer import slide_case
 
-pytestmark = pytest.mark.filterwarnings("ignore:Port .* is already in use")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Port .* is already in use"),
+    # dask leaves a socket open when a worker is killed while it is being called
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket"),
+]
 
 
 @pytest.fixture(autouse=True)
-def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     slide_case.small_blocks(monkeypatch.setattr)
+    yield
+    gc.collect()  # that such a socket is noticed here, not in the test of another file
 
 
 @pytest.fixture(scope="module")
