@@ -15,7 +15,9 @@ from napari_nucbudget.models.runtimes.cuda import GraphForward
 from napari_nucbudget.models.runtimes.dft import DftForward
 from napari_nucbudget.models.runtimes.fft import FftForward
 from napari_nucbudget.models.runtimes.fft_kernels import NARROW, WIDE
+from napari_nucbudget.models.runtimes.reduced import reduced_copy
 from napari_nucbudget.nets.fcn_proximity import FcnConfig, FcnProximity
+from tests.typed_discs import untrained
 
 CPU = torch.device("cpu")
 needs_amx = pytest.mark.skipif(
@@ -228,3 +230,18 @@ def test_reduced_precision_on_a_processor_has_bands_too() -> None:
     plain = detector.with_runtime("eager")
     parts = list(plain.proximity_in_bands(np.split(rgb, [128, 256])))
     np.testing.assert_allclose(np.concatenate(parts), plain.proximity(rgb), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept"), [("patch-cnn", 2), ("context-cnn", 3), ("window-cnn", 2)]
+)
+def test_a_classifier_keeps_the_layers_that_see_pixels_and_that_give_classes(kind, kept):
+    network = untrained(kind).views
+    small = reduced_copy(network, torch.bfloat16)
+    layers = [m for m in small.modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear))]
+    exact = [layer for layer in layers if layer.weight.dtype == torch.float32]
+    assert len(exact) == kept
+    assert exact[0] is layers[0]
+    assert exact[-1] is small.head
+    assert all(layer.weight.shape[1] == 3 for layer in exact[:-1])
+    assert {layer.weight.dtype for layer in layers} == {torch.float32, torch.bfloat16}

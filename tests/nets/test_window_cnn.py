@@ -52,6 +52,20 @@ def test_a_place_is_read_between_the_pixels_of_the_map(network):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(64, 96), (128, 128)])
+def test_reading_the_levels_at_places_gives_what_the_map_of_all_gives(network, size):
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randn(2, 3, *size, generator=generator)
+    yx = torch.rand(60, 2, generator=generator) * (torch.tensor(size) + 6) - 3
+    yx[:4] = torch.tensor([[0, 0], [size[0] - 1, size[1] - 1], [size[0] / 2, 0], [1.5, 5.5]])
+    window = torch.arange(60) % 2
+    with torch.no_grad():
+        expected = network.features(network.maps(x), window, yx)
+        found = network.read(network.packed(x), size, window, yx)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert len(expected.unique(dim=0)) > 50
+
+
 def test_turning_the_window_turns_the_places_of_the_map(network):
     """With symmetric filters the map of the mirrored window is the mirrored map: no half pixel."""
     with torch.no_grad():

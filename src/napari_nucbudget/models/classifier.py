@@ -47,7 +47,7 @@ class Classifier:
     def views(self) -> Any:
         """What runtimes compute: (N, 3, p + 4, p + 4) to the logits of all shifts.
 
-        Of a network that takes windows: (N, 3, p, p) to its maps.
+        Of a network that takes windows: (N, 3, p, p) to its packed levels.
         """
         return _views_of(self.network)
 
@@ -137,16 +137,15 @@ class Classifier:
         temperature = float(self.card.temperature or 1.0)
         place = torch.from_numpy(np.asarray(yx, np.float32)).to(self.device)
         window = torch.zeros(len(place), dtype=torch.long, device=self.device)
+        size = (self.patch, self.patch)
         prob = torch.zeros(len(place), len(self.card.classes), dtype=torch.float64)
         with torch.inference_mode():
             x = self._input(pixels[None])
             views = _dihedral(x) if average else iter([x])
             for number, view in enumerate(views):
-                maps = self._computed(view) if average else network.maps(view)
-                logits = network.classify(
-                    network.features(_turned_back(maps, number), window, place)
-                )
-                prob += (logits.double() / temperature).softmax(dim=1).cpu()
+                there = _turned(place, number, self.patch)
+                features = network.read(self._computed(view), size, window, there)
+                prob += (network.classify(features).double() / temperature).softmax(dim=1).cpu()
         prob /= number + 1
         return self._numbers(prob.float().numpy())
 
@@ -248,18 +247,23 @@ def _dihedral(x: torch.Tensor) -> Iterator[torch.Tensor]:
             yield view.contiguous(memory_format=torch.channels_last)
 
 
-def _turned_back(maps: torch.Tensor, view: int) -> torch.Tensor:
-    """(N, C, h, h) of the view of that number in `_dihedral`, as of the window itself."""
+def _turned(yx: torch.Tensor, view: int, side: int) -> torch.Tensor:
+    """(N, 2) pixels of a window, as pixels of the view of that number in `_dihedral`."""
     import torch
 
-    upright = maps.flip(3) if view % 2 else maps
-    return torch.rot90(upright, -(view // 2), (2, 3))
+    y, x = yx.unbind(1)
+    for _ in range(view // 2):
+        y, x = side - 1 - x, y
+    return torch.stack([y, side - 1 - x if view % 2 else x], dim=1)
 
 
 def _views_of(network: torch.nn.Module) -> torch.nn.Module:
-    """A module whose forward pass is the network's `shifted`, or `maps`: what runtimes compute."""
+    """What runtimes compute: a copy of the network whose forward pass is `shifted`, or `packed`."""
     import torch
 
+    from napari_nucbudget.nets.residual import without_norms
+
+    network = without_norms(network)
     takes_windows = getattr(network, "takes_windows", False)
 
     class Views(torch.nn.Module):
@@ -278,7 +282,7 @@ def _views_of(network: torch.nn.Module) -> torch.nn.Module:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             given: Any = self.network
-            found: torch.Tensor = given.maps(x) if takes_windows else given.shifted(x)
+            found: torch.Tensor = given.packed(x) if takes_windows else given.shifted(x)
             return found
 
     return Views().eval()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["ResidualBlock", "initialise"]
+__all__ = ["ResidualBlock", "initialise", "without_norms"]
 
 
 class ResidualBlock(nn.Module):
@@ -20,8 +23,20 @@ class ResidualBlock(nn.Module):
         self.norm2 = nn.BatchNorm2d(after)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(h + self.norm2(self.conv2(h)))
+        h = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        return F.relu(self.norm2(self.conv2(h)).add_(h), inplace=True)
+
+
+def without_norms(network: nn.Module) -> nn.Module:
+    """A copy for prediction: what batch norms do in evaluation mode is in the convolutions."""
+    plain = copy.deepcopy(network).eval()
+    for module in list(plain.modules()):
+        for conv, norm in (("stem", "norm"), ("conv1", "norm1"), ("conv2", "norm2")):
+            if isinstance(getattr(module, norm, None), nn.BatchNorm2d):
+                fused = fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm))
+                setattr(module, conv, fused)
+                setattr(module, norm, nn.Identity())
+    return plain
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -94,18 +95,52 @@ class WindowCnn(nn.Module):
 
     def maps(self, x: Tensor) -> Tensor:
         """(W, 3, h, w) to (W, 192, h / 4, w / 4)."""
-        h: Tensor = self.levels[0](F.relu(self.norm(self.stem(x))))
-        total: Tensor | None = None
-        for level, readout in zip(self.levels[1:], self.readouts, strict=True):
-            h = level(F.max_pool2d(h, 2))
-            read = readout(h)
-            if total is None:
-                total = read
-            else:
-                size = (x.shape[2] // STRIDE, x.shape[3] // STRIDE)
-                total = total + F.interpolate(read, size=size, mode="bilinear")
-        assert total is not None
+        size = (x.shape[2] // STRIDE, x.shape[3] // STRIDE)
+        first, *others = [
+            readout(h) for readout, h in zip(self.readouts, self.encode(x), strict=True)
+        ]
+        total: Tensor = first
+        for read in others:
+            total = total + F.interpolate(read, size=size, mode="bilinear")
         return total
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """(W, 3, h, w) to what the levels from 1/4 to 1/32 say, each (W, C, its h, its w)."""
+        h: Tensor = self.levels[0](F.relu(self.norm(self.stem(x)), inplace=True))
+        found = []
+        for level in self.levels[1:]:
+            h = level(F.max_pool2d(h, 2))
+            found.append(h)
+        return found
+
+    def packed(self, x: Tensor) -> Tensor:
+        """`encode` as one (W, L) tensor, level after level, each (its h, its w, C)."""
+        return torch.cat([h.permute(0, 2, 3, 1).flatten(1) for h in self.encode(x)], dim=1)
+
+    def read(self, packed: Tensor, size: tuple[int, int], window: Tensor, yx: Tensor) -> Tensor:
+        """`features` of places, from the `packed` levels of windows of that size.
+
+        The sum of 192 channels is made at the places alone, not everywhere: a 1 x 1 layer may as
+        well come after what lies between pixels.
+        """
+        total: Tensor | None = None
+        start = 0
+        for number, layer in enumerate(self.readouts):
+            readout = cast(nn.Conv2d, layer)
+            stride = STRIDE << number
+            height, width = size[0] // stride, size[1] // stride
+            stop = start + height * width * WIDTHS[number + 1]
+            level = packed[:, start:stop].view(-1, height, width, WIDTHS[number + 1])
+            (y, down), (x, right) = (
+                _between(yx[:, axis], count, stride) for axis, count in enumerate((height, width))
+            )
+            around = level[window[:, None, None], y[:, :, None], x[:, None, :]].float()
+            here = torch.einsum("rijc,ri,rj->rc", around, down, right)
+            read = F.linear(here, readout.weight.flatten(1), readout.bias)
+            total = read if total is None else total + read
+            start = stop
+        assert total is not None
+        return F.relu(self.feature_norm(total))
 
     def features(self, maps: Tensor, window: Tensor, yx: Tensor) -> Tensor:
         """The (R, 192) that the last layer reads: `maps` between its pixels, normalised."""
@@ -127,6 +162,26 @@ class WindowCnn(nn.Module):
 def _level(before: int, width: int, depth: int) -> nn.Sequential:
     widths = [before, *[width] * depth]
     return nn.Sequential(*(ResidualBlock(a, b) for a, b in pairwise(widths)))
+
+
+def _between(at: Tensor, count: int, stride: int) -> tuple[Tensor, Tensor]:
+    """(R, 4) indices into a level along one axis and their weights, for (R,) pixels.
+
+    As in `maps` and `features`: between places of the map, whose own values lie between those of
+    the level.
+    """
+    factor = stride // STRIDE
+    last = count * factor - 1
+    place = ((at - (STRIDE - 1) / 2) / STRIDE).clamp(0, last)
+    low = place.floor().clamp(max=last - 1)
+    step = torch.stack([low, low + 1], dim=1)  # (R, 2)
+    share = torch.stack([1 - (place - low), place - low], dim=1)
+    source = ((step + 0.5) / factor - 0.5).clamp(0, count - 1)
+    before = source.floor()
+    part = source - before
+    index = torch.stack([before, (before + 1).clamp(max=count - 1)], dim=2)  # (R, 2, 2)
+    weight = torch.stack([1 - part, part], dim=2) * share[:, :, None]
+    return index.long().flatten(1), weight.flatten(1)
 
 
 def _at(maps: Tensor, window: Tensor, y: Tensor, x: Tensor) -> Tensor:
