@@ -162,7 +162,7 @@ def test_features_and_head_make_the_network(architecture):
     x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     if getattr(network, "takes_windows", False):
         places = torch.tensor([0, 1, 1]), torch.tensor([[9.0, 40.5], [300.0, 12.0], [70.0, 69.0]])
-        features = network.features(network.maps(x), *places)
+        features = network.features(network.packed(x), (side, side), *places)
         assert torch.equal(network.head(features), network(x, *places))
         return
     assert torch.equal(network.head(network.features(x)), network(x))

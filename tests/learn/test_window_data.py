@@ -165,11 +165,12 @@ def test_features_of_every_labelled_nucleus_are_found():
     class Place:
         """A network whose features are the nuclei's places, turned back by nobody."""
 
-        def maps(self, x):
+        def packed(self, x):
             return x
 
-        def features(self, maps, window, yx):
-            rgb = maps.permute(0, 2, 3, 1)
+        def features(self, packed, size, window, yx):
+            rgb = packed.permute(0, 2, 3, 1)
+            assert rgb.shape[1:3] == size
             return rgb[window, yx[:, 0].long(), yx[:, 1].long()]
 
     found = examples.features(

@@ -94,7 +94,8 @@ class WindowExamples:
             rows, seen = np.unique(batch.row, return_index=True)
             x = self._input(batch, device, normalised)
             window, yx, place = _on(device, batch.window[seen], batch.yx[seen], rows)
-            values = network.features(network.maps(x), window, yx).float()
+            size = (x.shape[2], x.shape[3])
+            values = network.features(network.packed(x), size, window, yx).float()
             if found is None:
                 found = values.new_zeros(len(data.label), values.shape[1])
             found[place] = values

@@ -144,7 +144,7 @@ class Classifier:
             views = _dihedral(x) if average else iter([x])
             for number, view in enumerate(views):
                 there = _turned(place, number, self.patch)
-                features = network.read(self._computed(view), size, window, there)
+                features = network.features(self._computed(view), size, window, there)
                 prob += (network.classify(features).double() / temperature).softmax(dim=1).cpu()
         prob /= number + 1
         return self._numbers(prob.float().numpy())

@@ -91,7 +91,8 @@ class WindowCnn(nn.Module):
         window : (R,) integers, which window a place lies in
         yx : (R, 2) floats, pixels of the window
         """
-        return self.classify(self.features(self.maps(x), window, yx))
+        size = (x.shape[2], x.shape[3])
+        return self.classify(self.features(self.packed(x), size, window, yx))
 
     def maps(self, x: Tensor) -> Tensor:
         """(W, 3, h, w) to (W, 192, h / 4, w / 4)."""
@@ -117,11 +118,11 @@ class WindowCnn(nn.Module):
         """`encode` as one (W, L) tensor, level after level, each (its h, its w, C)."""
         return torch.cat([h.permute(0, 2, 3, 1).flatten(1) for h in self.encode(x)], dim=1)
 
-    def read(self, packed: Tensor, size: tuple[int, int], window: Tensor, yx: Tensor) -> Tensor:
-        """`features` of places, from the `packed` levels of windows of that size.
+    def features(self, packed: Tensor, size: tuple[int, int], window: Tensor, yx: Tensor) -> Tensor:
+        """The (R, 192) that the last layer reads: `maps` between its pixels, normalised.
 
-        The sum of 192 channels is made at the places alone, not everywhere: a 1 x 1 layer may as
-        well come after what lies between pixels.
+        From the `packed` levels of windows of that size: a 1 x 1 layer may as well come after what
+        lies between pixels, so that 192 channels are summed up at the places alone.
         """
         total: Tensor | None = None
         start = 0
@@ -135,23 +136,13 @@ class WindowCnn(nn.Module):
                 _between(yx[:, axis], count, stride) for axis, count in enumerate((height, width))
             )
             around = level[window[:, None, None], y[:, :, None], x[:, None, :]].float()
-            here = torch.einsum("rijc,ri,rj->rc", around, down, right)
+            share = down[:, :, None, None] * right[:, None, :, None]
+            here = (around * share).sum((1, 2))
             read = F.linear(here, readout.weight.flatten(1), readout.bias)
             total = read if total is None else total + read
             start = stop
         assert total is not None
         return F.relu(self.feature_norm(total))
-
-    def features(self, maps: Tensor, window: Tensor, yx: Tensor) -> Tensor:
-        """The (R, 192) that the last layer reads: `maps` between its pixels, normalised."""
-        last = torch.tensor(maps.shape[2:], device=maps.device) - 1
-        place = ((yx - (STRIDE - 1) / 2) / STRIDE).clamp(min=0).minimum(last.to(yx.dtype))
-        low = place.floor().long().minimum(last - 1)
-        down, right = (place - low).unsqueeze(2).unbind(1)
-        y, x = low.unbind(1)
-        upper = _at(maps, window, y, x) * (1 - right) + _at(maps, window, y, x + 1) * right
-        lower = _at(maps, window, y + 1, x) * (1 - right) + _at(maps, window, y + 1, x + 1) * right
-        return F.relu(self.feature_norm(upper * (1 - down) + lower * down))
 
     def classify(self, features: Tensor) -> Tensor:
         """(R, 192) features to (R, classes) logits, with dropout in training."""
@@ -167,8 +158,7 @@ def _level(before: int, width: int, depth: int) -> nn.Sequential:
 def _between(at: Tensor, count: int, stride: int) -> tuple[Tensor, Tensor]:
     """(R, 4) indices into a level along one axis and their weights, for (R,) pixels.
 
-    As in `maps` and `features`: between places of the map, whose own values lie between those of
-    the level.
+    Between two places of `maps`, each of which lies between two of the level.
     """
     factor = stride // STRIDE
     last = count * factor - 1
@@ -182,8 +172,3 @@ def _between(at: Tensor, count: int, stride: int) -> tuple[Tensor, Tensor]:
     index = torch.stack([before, (before + 1).clamp(max=count - 1)], dim=2)  # (R, 2, 2)
     weight = torch.stack([1 - part, part], dim=2) * share[:, :, None]
     return index.long().flatten(1), weight.flatten(1)
-
-
-def _at(maps: Tensor, window: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """(R, C) of (W, C, h, w), in float32."""
-    return maps[window, :, y, x].float()
