@@ -24,6 +24,7 @@ from napari_nucbudget.models.runtimes.amx import has_amx
 from napari_nucbudget.models.runtimes.dft import not_table_1_in_float32
 from napari_nucbudget.models.runtimes.fft_amx_kernels import AMX, amx_kernels
 from napari_nucbudget.models.runtimes.fft_kernels import (
+    COMPLEX,
     HALF,
     PLANES,
     SIDE,
@@ -50,7 +51,6 @@ ROWS = 16
 DELAY = 7
 """Rows by which the third layer lags behind the first: each layer and pool needs some below."""
 REACH = TAPS // 2
-COMPLEX = 2 * LANES
 
 
 class FftForward:
@@ -189,13 +189,13 @@ class FftForward:
 
     def _tiles(self, features: Tensor, across: int, out: Tensor, start: int) -> None:
         """What follows the three first layers, for tiles from `start` on."""
-        run, room = self._kernels, self._room
-        stop = min(start + self._blocks.together, len(out))
+        run, room, together = self._kernels, self._room, self._blocks.together
+        stop = min(start + together, len(out))
         tiles, pixels = stop - start, self._blocks.pixels
         number = LANES if self._reduced else COMPLEX
-        spectrum = room("spectrum", HALF * SIDE, self._blocks.together, number)
+        spectrum = room("spectrum", HALF * SIDE, together, number)
         scratch = room("scratch", SIDE, HALF, COMPLEX)
-        sums = room("sums", self._blocks.together, HALF, LANES)
+        sums = room("sums", together, HALF, LANES)
         first = start
         while first < stop:  # tiles of one row of them at once
             row, column = divmod(first, across)
@@ -204,17 +204,15 @@ class FftForward:
             run["forward"](
                 corner.data_ptr(), scratch.data_ptr(),
                 spectrum[0, first - start].data_ptr(), sums[first - start].data_ptr(),
-                features.stride(0), self._blocks.together * number, last - first,
+                features.stride(0), together * number, last - first,
             )  # fmt: skip
             first = last
         bias = torch.addmm(self._bias4, sums[:, 0], self._sums)
         own = room("own", SIDE + 1, LANES + 1, COMPLEX)
-        products = room("products", self._blocks.together, SIDE, COMPLEX)
-        columns = room("columns", self._blocks.together, VALID, HALF, COMPLEX)
+        products = room("products", together, SIDE, COMPLEX)
+        columns = room("columns", together, VALID, HALF, COMPLEX)
         shared = 2 if self._reduced else 1  # vectors of channels that share sixteen words
-        values = room(
-            "values", PLANES // shared, self._blocks.together * VALID**2, shared, LANES // shared
-        )
+        values = room("values", PLANES // shared, together * VALID**2, shared, LANES // shared)
         for plane, layer in enumerate(self._planes):
             run["layer"](
                 spectrum.data_ptr(), layer.data_ptr(), own.data_ptr(),
