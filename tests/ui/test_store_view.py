@@ -58,6 +58,16 @@ class Bench:
         middle = self.canvas.rect().center()
         return QPoint(round(middle.x() + offset[1]), round(middle.y() + offset[0]))
 
+    def move(self, yx):
+        """The mouse to a pixel of the image; the screen tells the window of it later."""
+        wanted = np.asarray(self.viewer.layers["biopsy"].data_to_world(yx))[-2:]
+
+        def arrived():
+            self.qtbot.mouseMove(self.canvas, self.at(yx))
+            return np.abs(np.asarray(self.viewer.cursor.position)[-2:] - wanted).max() < 1
+
+        self.qtbot.waitUntil(arrived)
+
     def click(self, yx):
         self.qtbot.mouseMove(self.canvas, self.at(yx))
         self.qtbot.wait(20)
@@ -146,8 +156,7 @@ def test_copies_become_dots_where_the_mouse_is_and_napari_s_own_paste_is_taken_o
     bench.points.mode = "select"
     bench.click(PLACES[0])
     bench.press(Qt.Key.Key_C, CTRL)
-    bench.qtbot.mouseMove(bench.canvas, bench.at((100.0, 100.0)))
-    bench.qtbot.wait(30)
+    bench.move((100.0, 100.0))
     bench.press(Qt.Key.Key_V, CTRL)
     (copy,) = bench.human().yx
     np.testing.assert_allclose(copy, (100, 100), atol=1.5)
