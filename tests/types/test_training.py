@@ -19,6 +19,11 @@ def test_absent_settings_take_their_defaults() -> None:
     assert TrainConfig.from_dict({"seed": 7}) == TrainConfig(seed=7)
 
 
+@pytest.mark.parametrize("share", [None, 0, 0.5])
+def test_the_share_of_the_parent_may_be_left_to_the_method(share: float | None) -> None:
+    assert TrainConfig.from_dict({"parent_share": share}).parent_share == share
+
+
 def test_a_whole_number_will_do_for_a_float() -> None:
     assert TrainConfig.from_dict({"alpha": 3}).alpha == 3
 
@@ -34,6 +39,8 @@ def test_a_whole_number_will_do_for_a_float() -> None:
         ({"alpha": "3"}, "alpha must be of type float, got '3'"),
         ({"alpha": 0}, "alpha must be above 0"),
         ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
+        ({"parent_share": 1.5}, r"parent_share must lie in \[0, 1\], got 1\.5"),
+        ({"parent_share": "half"}, "parent_share must be of type float, got 'half'"),
         ({"threads": -1}, "threads must be at least 0"),
         ({"threads": 100_000}, "threads must be at most 1024"),
         ({"seed": 2**70}, "seed must be at most"),

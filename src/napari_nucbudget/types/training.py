@@ -72,8 +72,9 @@ class TrainConfig:
     """Batch normalisation while training, folded into the convolutions afterwards."""
     ema: float = 0.998
     """Decay of the running mean of the weights, which is what is validated and kept."""
-    parent_share: float = 0.0
-    """Share of the parent's weights in a fine-tuned detector's: what keeps it from forgetting."""
+    parent_share: float | None = None
+    """Share of the parent's weights in those of what is fine-tuned: what keeps it from forgetting.
+    None: half for window-cnn where more than the last layer is trained, else nothing."""
     alpha: float = 3.0
     """Equation 1's alpha."""
     d_max_um: float = 4.4
@@ -150,7 +151,7 @@ class TrainConfig:
         ):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}.")
-        if not 0 <= self.parent_share <= 1:
+        if self.parent_share is not None and not 0 <= self.parent_share <= 1:
             raise ConfigError(f"parent_share must lie in [0, 1], got {self.parent_share}.")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema must lie in [0, 1), got {self.ema}.")
@@ -198,6 +199,10 @@ class TrainConfig:
             if key not in known:
                 raise ConfigError(f"There is no setting {key!r}. {near_misses(key, known)}")
             kind = type(getattr(cls, key))
+            if key == "parent_share":
+                if value is None:
+                    continue
+                kind = float
             if kind is tuple:
                 values = {**values, key: _numbers(key, value)}
                 continue

@@ -114,6 +114,56 @@ def test_a_network_of_windows_learns_more_slowly(typed, nothing, config, way, ex
     assert groups[0]["params"][0] is network.dense.weight
 
 
+@pytest.mark.parametrize(
+    ("architecture", "way", "share", "kept"),
+    [
+        ("window-cnn", "all", None, 0.5),
+        ("window-cnn", "discriminative", None, 0.5),
+        ("window-cnn", "head", None, 0.0),
+        ("window-cnn", "all", 0.0, 0.0),
+        ("window-cnn", "head", 0.25, 0.25),
+        ("patch-cnn", "all", None, 0.0),
+        ("patch-cnn", "all", 0.75, 0.75),
+    ],
+)
+def test_a_share_of_the_weights_is_the_parents(
+    typed, nothing, config, architecture, way, share, kept
+):
+    chosen = replace(config, method="fine-tune", fine_tune=way, parent_share=share)
+    parent = untrained(architecture)
+    method = FineTuneMethod(typed, nothing, chosen, parent)
+    child = method.network()
+    with torch.no_grad():
+        for weight in child.parameters():
+            weight += 1.0
+    mixed = method.bundle(child).network
+    for new, old in zip(mixed.parameters(), parent.network.parameters(), strict=True):
+        torch.testing.assert_close(new, old + (1 - kept))
+    for trained, old in zip(child.parameters(), parent.network.parameters(), strict=True):
+        torch.testing.assert_close(trained, old + 1)  # training goes on with its own
+
+
+def test_the_share_has_the_classes_in_the_order_of_the_labels(typed, nothing, config):
+    turned = ClassScheme(DEFAULT_CLASSES.classes[::-1])
+    labels = typed_set(*[replace(i, nuclei=replace(i.nuclei, classes=turned)) for i in typed],
+                       classes=turned)  # fmt: skip
+    parent = untrained("window-cnn")
+    method = FineTuneMethod(labels, nothing, replace(config, method="fine-tune"), parent)
+    head = method.bundle(method.network()).network.head
+    torch.testing.assert_close(head.weight, parent.network.head.weight.flip(0))
+
+
+def test_a_head_that_starts_anew_keeps_the_features_it_learnt_to_read(typed, nothing, config):
+    labels = typed_set(*[replace(i, nuclei=replace(i.nuclei, classes=OTHER)) for i in typed],
+                       classes=OTHER)  # fmt: skip
+    chosen = replace(config, method="fine-tune", parent_share=0.5)
+    method = FineTuneMethod(labels, nothing, chosen, untrained("window-cnn"))
+    child = method.network()
+    with torch.no_grad():
+        child.stem.weight += 1.0
+    assert torch.equal(method.bundle(child).network.stem.weight, child.stem.weight)
+
+
 def test_a_first_step_moves_each_layer_by_its_rate(tune):
     """Adam's first step is the rate itself, wherever the gradient is not nothing."""
     parent = untrained("patch-cnn")

@@ -22,6 +22,7 @@ from napari_nucbudget.errors import TrainingError
 from napari_nucbudget.infer.evaluate import compare, score_record
 from napari_nucbudget.learn.augment import augment_pixels, dihedral
 from napari_nucbudget.learn.data import Sampler, detection_images
+from napari_nucbudget.learn.parent_share import move_towards
 from napari_nucbudget.models.bundle import Detector, build_network
 from napari_nucbudget.models.device import choose_precision
 from napari_nucbudget.nets import DETECTORS
@@ -136,8 +137,8 @@ class DetectionMethod:
     def bundle(self, network: torch.nn.Module, precision: str = "float32") -> Detector:
         """The network in training as a detector, normalisation folded away."""
         plain = cast(Any, network).folded()
-        if self.parent is not None and self.config.parent_share > 0:
-            _mix(plain, self.parent.network, self.config.parent_share)
+        if self.parent is not None and self.config.parent_share:
+            move_towards(plain, self.parent.network, self.config.parent_share)
         if self._target_scale != 1.0:
             with torch.no_grad():
                 for parameter in plain.last.parameters():
@@ -225,13 +226,6 @@ def _scorable(labels: LabelSet) -> LabelSet:
             len(labels),
         )
     return replace(labels, images=with_fields)
-
-
-@torch.no_grad()
-def _mix(network: torch.nn.Module, parent: torch.nn.Module, share: float) -> None:
-    """Move the weights towards the parent's (Wortsman et al. 2022 for classifiers)."""
-    for weight, old in zip(network.parameters(), parent.parameters(), strict=True):
-        weight.lerp_(old.to(weight), share)
 
 
 def _common_threshold(

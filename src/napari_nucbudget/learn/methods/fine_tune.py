@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from dataclasses import replace
 from typing import Any, cast
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 from napari_nucbudget.errors import TrainingError
 from napari_nucbudget.learn.methods.supervised import SupervisedMethod
+from napari_nucbudget.learn.parent_share import move_towards
 from napari_nucbudget.models.classifier import BATCH, Classifier
 from napari_nucbudget.models.storage import build_network
 from napari_nucbudget.types.card import ModelCard
@@ -29,6 +31,8 @@ CACHED = 32_768
 """Rows of features at most; with more labels than fit, fewer views of each."""
 WINDOW_RATE = 0.3
 """Share of the rate at which a network of windows learns: a step shows it few of the labels."""
+WINDOW_SHARE = 0.5
+"""Share of the parent's weights in such a network, for all layers learn from few labels."""
 FRESH_HEAD = 10.0
 """How much faster a head learns that starts from nothing."""
 
@@ -48,6 +52,10 @@ class FineTuneMethod(SupervisedMethod):
     Where the labels' classes are not the parent's, the features are kept and
     the last layer starts anew; the card says so. Classes in another order are
     put in order.
+
+    Of the weights that come out `TrainConfig.parent_share` is the parent's. A
+    last layer that starts anew has none, and reads features as they were when
+    it learnt: there nothing is mixed.
     """
 
     needs_parent = True
@@ -120,6 +128,17 @@ class FineTuneMethod(SupervisedMethod):
         if not self._keeps_head:
             groups[0]["scale"] = FRESH_HEAD
         return groups
+
+    def bundle(self, network: nn.Module) -> Classifier:
+        """The network in training as a classifier, with its share of the parent's weights."""
+        share = self.config.parent_share
+        if share is None:
+            forgets = self._windows is not None and self.config.fine_tune != "head"
+            share = WINDOW_SHARE if forgets else 0.0
+        if self._keeps_head and share > 0:
+            network = copy.deepcopy(network)
+            move_towards(network, self.network(), share)
+        return super().bundle(network)
 
     def batch(self, rng: np.random.Generator) -> Any:
         """As the supervised batch; for the head alone, (B,) rows of features and their labels."""
