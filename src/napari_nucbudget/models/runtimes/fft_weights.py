@@ -25,7 +25,7 @@ def convolution_weights(weight: Tensor, numbers: Numbers) -> Tensor:
     """Those (O, C, dy, dx) of one layer.
 
     (dy, C, dx, O) in float32, (dy, C / 2, dx, O, 2) in pairs; for AMX (dy, two dx, dx and C / 2, O,
-    2), after a column of zeros that makes the number of dx even.
+    2), with zeros for one dx more, which makes their number even.
     """
     inside = plain(weight).permute(2, 1, 3, 0)
     if numbers == "float32":
