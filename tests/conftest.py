@@ -25,10 +25,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """A file's tests stay in one process, and all of the viewer's: windows share the screen."""
     if not config.pluginmanager.hasplugin("xdist"):
         return
-    here = Path(__file__).parent
+    windows = Path(__file__).parent / "ui"
     for item in items:
-        file = item.path.relative_to(here)
-        group = "ui" if file.parts[0] == "ui" else file.as_posix()
+        group = "ui" if windows in item.path.parents else item.location[0]
         item.add_marker(pytest.mark.xdist_group(group))
 
 
