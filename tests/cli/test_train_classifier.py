@@ -199,10 +199,11 @@ def test_a_detector_cannot_be_the_parent(train, data, model):
     ],
     ids=["none at all", "one in all", "none of a class", "one of each"],
 )
-def test_too_few_labels_are_refused_in_words(train, write, label, words):
+def test_too_few_labels_are_refused_in_words(train, write, label, words, tmp_path):
     code, _, stderr = train(write(relabelled(typed_discs("a"), label)), "--method", "supervised")
     assert code == 2
     assert stderr == f"nucbudget: {words}\n"
+    assert not (tmp_path / "model").exists()
 
 
 def test_a_class_that_the_scheme_lacks_is_named(train, data):

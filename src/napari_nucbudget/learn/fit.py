@@ -87,9 +87,6 @@ def fit(
         raise OutputError(
             f"{out} holds a run already. Give another folder, or --resume to go on with it."
         )
-    settings_text = json.dumps(config.to_dict(), indent=1) + "\n"
-    if not resume:  # a run's own settings stay until it is known that these are the same
-        write_atomically(out / CONFIG_FILE, settings_text.encode())
     if config.threads:
         torch.set_num_threads(config.threads)
     method = METHODS[config.method](train, validation, config, parent)
@@ -100,6 +97,9 @@ def fit(
             "away."
         )
     target = choose_device(device)
+    settings_text = json.dumps(config.to_dict(), indent=1) + "\n"
+    if not resume:  # a run's own settings stay until it is known that these are the same
+        write_atomically(out / CONFIG_FILE, settings_text.encode())
     dtype = choose_precision(settings.precision, target, training=True)
     torch.manual_seed(settings.seed)
     network = method.network().to(target).to(memory_format=torch.channels_last).train()
