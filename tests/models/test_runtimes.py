@@ -14,7 +14,7 @@ from napari_nucbudget.models.runtimes.amx import has_amx
 from napari_nucbudget.models.runtimes.cuda import GraphForward
 from napari_nucbudget.models.runtimes.dft import DftForward
 from napari_nucbudget.models.runtimes.fft import FftForward
-from napari_nucbudget.models.runtimes.fft_kernels import NARROW, WIDE
+from napari_nucbudget.models.runtimes.fft_sizes import NARROW, WIDE
 from napari_nucbudget.models.runtimes.reduced import reduced_copy
 from napari_nucbudget.nets.fcn_proximity import FcnConfig, FcnProximity
 from tests.typed_discs import untrained

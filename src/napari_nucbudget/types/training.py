@@ -198,11 +198,10 @@ class TrainConfig:
         for key, value in values.items():
             if key not in known:
                 raise ConfigError(f"There is no setting {key!r}. {near_misses(key, known)}")
-            kind = type(getattr(cls, key))
-            if key == "parent_share":
-                if value is None:
-                    continue
-                kind = float
+            default = getattr(cls, key)
+            if value is None and default is None:
+                continue
+            kind = float if default is None else type(default)
             if kind is tuple:
                 values = {**values, key: _numbers(key, value)}
                 continue

@@ -23,7 +23,8 @@ from napari_nucbudget.models.runtimes import Forward, Runtime
 from napari_nucbudget.models.runtimes.amx import has_amx
 from napari_nucbudget.models.runtimes.dft import not_table_1_in_float32
 from napari_nucbudget.models.runtimes.fft_amx_kernels import AMX, amx_kernels
-from napari_nucbudget.models.runtimes.fft_kernels import (
+from napari_nucbudget.models.runtimes.fft_kernels import kernels
+from napari_nucbudget.models.runtimes.fft_sizes import (
     COMPLEX,
     HALF,
     PLANES,
@@ -32,7 +33,6 @@ from napari_nucbudget.models.runtimes.fft_kernels import (
     VALID,
     Blocks,
     blocks,
-    kernels,
 )
 from napari_nucbudget.models.runtimes.fft_weights import (
     Numbers,
@@ -72,14 +72,10 @@ class FftForward:
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="fft")
         self._room = Room(torch.float32)
 
-        first: Numbers = "float32"
+        first, *others = network.conv1, network.conv2, network.conv3
         self._convolutions = [
-            (convolution_weights(conv.weight, of), plain(conv.bias))
-            for conv, of in zip(
-                (network.conv1, network.conv2, network.conv3),
-                (first, numbers, numbers),
-                strict=True,
-            )
+            (convolution_weights(first.weight, "float32"), plain(first.bias)),
+            *((convolution_weights(c.weight, numbers), plain(c.bias)) for c in others),
         ]
         kernel = network.conv4.weight.detach().double().cpu()  # (O, C, dy, dx)
         turn = 2 * math.pi / SIDE

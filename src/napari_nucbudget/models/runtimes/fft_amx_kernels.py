@@ -11,15 +11,14 @@ from collections.abc import Callable
 from functools import cache
 
 from napari_nucbudget.models.runtimes.amx import AmxCode
-from napari_nucbudget.models.runtimes.fft_kernels import (
+from napari_nucbudget.models.runtimes.fft_kernels import layer, without_products
+from napari_nucbudget.models.runtimes.fft_sizes import (
     COMPLEX,
     FREQUENCY,
     PLANES,
     SIDE,
     VALID,
     Blocks,
-    layer,
-    without_products,
 )
 from napari_nucbudget.models.runtimes.fourier import Complex
 from napari_nucbudget.models.runtimes.lanes import LANES, ZERO, Code, compiled
