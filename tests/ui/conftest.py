@@ -130,22 +130,40 @@ def detector() -> DarknessDetector:
     return DarknessDetector()
 
 
-def drag_mouse(qtbot: Any, widget: Any, *path: Any) -> None:
-    """Press at the first point, move over the others with the button down, release."""
+def send_mouse(qtbot: Any, widget: Any, kind: str, point: Any, button: Any, buttons: Any) -> None:
+    """One event of the mouse, straight to the widget.
+
+    The screen's own pointer (qtbot.mouseMove) tells the window later, of many moves only the last,
+    and never again of a place where it already is: what vispy has dropped then stays lost.
+    """
     from qtpy.QtCore import QEvent, QPointF, Qt
     from qtpy.QtGui import QMouseEvent
     from qtpy.QtWidgets import QApplication
 
+    at, on_screen = QPointF(point), QPointF(widget.mapToGlobal(point))
+    modifier = Qt.KeyboardModifier.NoModifier
+    event = QMouseEvent(getattr(QEvent.Type, kind), at, on_screen, button, buttons, modifier)
+    QApplication.sendEvent(widget, event)
+    qtbot.wait(20)  # vispy drops moves that come within 10 ms
+
+
+def move_mouse(qtbot: Any, widget: Any, point: Any) -> None:
+    """The mouse to a point of the widget, no button down."""
+    from qtpy.QtCore import Qt
+
+    none = Qt.MouseButton.NoButton
+    send_mouse(qtbot, widget, "MouseMove", point, none, none)
+
+
+def drag_mouse(qtbot: Any, widget: Any, *path: Any) -> None:
+    """Press at the first point, move over the others with the button down, release."""
+    from qtpy.QtCore import Qt
+
     left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
-    kinds = QEvent.Type
-    steps = [(kinds.MouseButtonPress, path[0], left, left)]
-    steps += [(kinds.MouseMove, point, none, left) for point in path[1:]]
-    steps += [(kinds.MouseButtonRelease, path[-1], left, none)]
-    for kind, point, button, buttons in steps:
-        at, on_screen = QPointF(point), QPointF(widget.mapToGlobal(point))
-        event = QMouseEvent(kind, at, on_screen, button, buttons, Qt.KeyboardModifier.NoModifier)
-        QApplication.sendEvent(widget, event)
-        qtbot.wait(20)  # vispy drops moves that come within 10 ms
+    send_mouse(qtbot, widget, "MouseButtonPress", path[0], left, left)
+    for point in path[1:]:
+        send_mouse(qtbot, widget, "MouseMove", point, none, left)
+    send_mouse(qtbot, widget, "MouseButtonRelease", path[-1], left, none)
 
 
 @pytest.fixture

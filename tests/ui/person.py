@@ -10,7 +10,7 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_nucbudget.ui.workbench import WorkbenchWidget, dock_titles
-from tests.ui.conftest import drag_mouse
+from tests.ui.conftest import drag_mouse, move_mouse
 
 NOTHING = Qt.KeyboardModifier.NoModifier
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
@@ -87,13 +87,13 @@ class Person:
         self.qtbot.wait(20)
 
     def click_canvas(self, at: QPoint) -> None:
-        self.qtbot.mouseMove(self.canvas, at)
+        move_mouse(self.qtbot, self.canvas, at)
         self.qtbot.mouseClick(self.canvas, Qt.MouseButton.LeftButton, pos=at)
         self.qtbot.wait(20)
 
     def drag(self, *path: QPoint) -> None:
         """With the left button down from the first point of the canvas to the last."""
-        self.qtbot.mouseMove(self.canvas, path[0])
+        move_mouse(self.qtbot, self.canvas, path[0])
         drag_mouse(self.qtbot, self.canvas, *path)
 
     def wheel(self, notches: int) -> None:

@@ -11,6 +11,7 @@ from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.ui.session import Session
 from napari_nucbudget.ui.store_view import MOST_IN_VIEW
+from tests.ui.conftest import move_mouse
 
 UM = {"scale": (0.5, 0.5), "units": ("um", "um")}
 PLACES = [(60.0, 80.0), (60.0, 240.0), (180.0, 80.0), (180.0, 240.0)]
@@ -59,18 +60,13 @@ class Bench:
         return QPoint(round(middle.x() + offset[1]), round(middle.y() + offset[0]))
 
     def move(self, yx):
-        """The mouse to a pixel of the image; the screen tells the window of it later."""
+        """The mouse to a pixel of the image."""
+        move_mouse(self.qtbot, self.canvas, self.at(yx))
         wanted = np.asarray(self.viewer.layers["biopsy"].data_to_world(yx))[-2:]
-
-        def arrived():
-            self.qtbot.mouseMove(self.canvas, self.at(yx))
-            return np.abs(np.asarray(self.viewer.cursor.position)[-2:] - wanted).max() < 1
-
-        self.qtbot.waitUntil(arrived)
+        assert np.abs(np.asarray(self.viewer.cursor.position)[-2:] - wanted).max() < 1
 
     def click(self, yx):
-        self.qtbot.mouseMove(self.canvas, self.at(yx))
-        self.qtbot.wait(20)
+        move_mouse(self.qtbot, self.canvas, self.at(yx))
         self.qtbot.mouseClick(self.canvas, Qt.MouseButton.LeftButton, pos=self.at(yx))
         self.qtbot.wait(30)
 
