@@ -106,7 +106,7 @@ def fit(
     average = copy.deepcopy(network).eval()
     optimiser = _optimiser(method.parameter_groups(network), settings)
     reports: list[EpochReport] = []
-    card_facts = _card_facts(train, validation, config, name or out.name, parent)
+    card_facts = _card_facts(train, validation, settings, name or out.name, parent)
     images = {
         "training": _identity(train, card_facts["training_data"]),
         "validation": _identity(validation, card_facts["validation_data"]),

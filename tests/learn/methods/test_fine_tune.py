@@ -164,6 +164,13 @@ def test_a_head_that_starts_anew_keeps_the_features_it_learnt_to_read(typed, not
     assert torch.equal(method.bundle(child).network.stem.weight, child.stem.weight)
 
 
+@pytest.mark.parametrize(("way", "kept"), [("all", 0.5), ("discriminative", 0.5), ("head", 0.0)])
+def test_the_card_names_the_share_that_was_kept(tune, way, kept):
+    card = tune(untrained("window-cnn"), way, steps=1).card
+    assert card.config["parent_share"] == kept
+    assert card.config["batch_norm"] is False
+
+
 def test_a_first_step_moves_each_layer_by_its_rate(tune):
     """Adam's first step is the rate itself, wherever the gradient is not nothing."""
     parent = untrained("patch-cnn")

@@ -85,6 +85,7 @@ class FineTuneMethod(SupervisedMethod):
         self._input = parent.card.input
         self._features: Tensor | None = None
         self._keeps_head = set(parent.classes.names) == set(train.classes.names)
+        self.config = replace(self.config, parent_share=self._share())
         if not self._keeps_head:
             log.warning("%s", self._summary())
 
@@ -131,14 +132,17 @@ class FineTuneMethod(SupervisedMethod):
 
     def bundle(self, network: nn.Module) -> Classifier:
         """The network in training as a classifier, with its share of the parent's weights."""
-        share = self.config.parent_share
-        if share is None:
-            forgets = self._windows is not None and self.config.fine_tune != "head"
-            share = WINDOW_SHARE if forgets else 0.0
-        if self._keeps_head and share > 0:
+        if self.config.parent_share:
             network = copy.deepcopy(network)
-            move_towards(network, self.network(), share)
+            move_towards(network, self.network(), self.config.parent_share)
         return super().bundle(network)
+
+    def _share(self) -> float:
+        if not self._keeps_head:
+            return 0.0
+        if self.config.parent_share is not None:
+            return self.config.parent_share
+        return 0.0 if self._windows is None or self.config.fine_tune == "head" else WINDOW_SHARE
 
     def batch(self, rng: np.random.Generator) -> Any:
         """As the supervised batch; for the head alone, (B,) rows of features and their labels."""
