@@ -112,6 +112,42 @@ def test_the_parents_share_lies_between_parent_and_child(train_set, validation_s
             torch.testing.assert_close(new, old + (1 - share))
 
 
+def test_fine_tuning_works_at_the_pixel_size_of_the_parent(train_set, validation_set, quick):
+    finer = DetectionMethod(train_set, validation_set, replace(quick, mpp=0.4))
+    parent = finer.bundle(finer.network())
+    method = DetectionMethod(train_set, validation_set, quick, parent)
+    assert method.config.mpp == method.card().input.mpp == 0.4
+    batch = np.random.default_rng(0)
+    for ours, theirs in zip(
+        method.batch(batch), finer.batch(np.random.default_rng(0)), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_another_network_than_the_parents_is_refused(train_set, validation_set, quick):
+    scratch = DetectionMethod(train_set, validation_set, quick)
+    parent = scratch.bundle(scratch.network())
+    with pytest.raises(TrainingError, match="is a fcn, the settings ask for fcn-fast"):
+        DetectionMethod(train_set, validation_set, replace(quick, architecture="fcn-fast"), parent)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_papers_recipe_begins_with_the_parent_as_it_is(train_set, validation_set, quick, share):
+    scratch = DetectionMethod(train_set, validation_set, quick)
+    parent = scratch.bundle(scratch.network())
+    config = replace(quick, recipe="paper", parent_share=share)
+    method = DetectionMethod(train_set, validation_set, config, parent)
+    network = method.network()
+    child = method.bundle(network)
+    for new, old in zip(child.network.parameters(), parent.network.parameters(), strict=True):
+        torch.testing.assert_close(new, old)
+    pixels = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        # its targets reach exp(3) - 1 instead of 1
+        expected = parent.network(pixels) * np.expm1(config.alpha)
+        torch.testing.assert_close(network(pixels), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_without_validation_images_the_training_fields_choose_the_threshold(train_set, quick):
     nothing = replace(train_set, images=())
     method = DetectionMethod(train_set, nothing, quick)

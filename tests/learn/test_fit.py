@@ -252,6 +252,19 @@ def test_a_run_goes_on_with_its_own_fields_alone(train_set, validation_set, quic
         next(fit(changed, validation_set, quick, out=tmp_path / "m", resume=True))
 
 
+def test_a_run_goes_on_with_its_own_parent_alone(train_set, validation_set, quick, tmp_path):
+    collect(fit(train_set, validation_set, quick, out=tmp_path / "a", device="cpu"))
+    collect(fit(train_set, validation_set, replace(quick, seed=9), out=tmp_path / "b"))
+    one, other = (Detector.load(tmp_path / name, device="cpu") for name in "ab")
+    next(fit(train_set, validation_set, quick, out=tmp_path / "m", parent=one))
+    for parent in (other, None):
+        with pytest.raises(TrainingError, match="began with another parent, or with none"):
+            next(fit(train_set, validation_set, quick, out=tmp_path / "m", parent=parent,
+                     resume=True))  # fmt: skip
+    assert len(collect(fit(train_set, validation_set, quick, out=tmp_path / "m", parent=one,
+                           resume=True))[1].reports) > 1  # fmt: skip
+
+
 def test_rates_rise_and_fall_in_either_part_of_a_run():
     alone = TrainConfig(steps=30, learning_rate=1.0)
     after = replace(alone, steps=50, find_steps=20)

@@ -11,7 +11,7 @@ import torch
 
 from napari_nucbudget.errors import ConfigError, UnknownNameError
 from napari_nucbudget.models.bundle import Detector
-from napari_nucbudget.models.runtimes import RUNTIMES, choice
+from napari_nucbudget.models.runtimes import RUNTIMES, choice, prepare
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +35,9 @@ def test_auto_takes_the_fastest_of_the_exact_ones(
 ) -> None:
     asked: list[list[str]] = []
 
-    def measured(usable: list[str], *rest: object) -> dict[str, float]:
+    def measured(usable: list[str], *rest: object) -> tuple[dict[str, float], bool]:
         asked.append(usable)
-        return {name: 2.0 if name == "eager" else 1.0 for name in usable}
+        return {name: 2.0 if name == "eager" else 1.0 for name in usable}, True
 
     monkeypatch.setattr(choice, "_measure", measured)
     found = tiny_detector.choose("auto")
@@ -48,7 +48,49 @@ def test_auto_takes_the_fastest_of_the_exact_ones(
     assert "bfloat16" in asked[1]
 
 
-@pytest.mark.parametrize("text", ["{", "[]"])
+@pytest.mark.parametrize(("message", "again"), [("not enough memory", True), ("broken", False)])
+def test_what_memory_left_out_is_measured_again_the_next_time(
+    tiny_detector: Detector, monkeypatch: pytest.MonkeyPatch, message: str, again: bool
+) -> None:
+    def prepared(network: object, device: object, dtype: object, name: str) -> object:
+        if name == "dft":
+            raise RuntimeError(message)
+        return prepare(network, device, dtype, name)
+
+    monkeypatch.setattr(choice, "prepare", prepared)
+    assert tiny_detector.choose("auto").name != "dft"
+    assert tiny_detector.choose("auto").measured == again
+
+
+def test_what_takes_long_is_measured_in_two_turns(
+    tiny_detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[object] = []
+
+    def timed(forward: object, x: object, device: object) -> float:
+        turns.append(forward)
+        return 1.0
+
+    monkeypatch.setattr(choice, "_cut", lambda example, *rest: example)
+    monkeypatch.setattr(choice, "_timed", timed)
+    tiny_detector.choose("auto")
+    assert {turns.count(forward) for forward in turns} == {2}
+
+
+def test_what_was_measured_with_amx_does_not_stand_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = []
+    for there in (True, False):
+        monkeypatch.setattr(choice, "has_amx", lambda there=there: there)
+        device = torch.device("cpu")
+        keys.append([choice._key("fcn", device, None, names)
+                     for names in (["eager", "dft"], ["eager", "fft-bf16"])])  # fmt: skip
+    assert keys[0][0] == keys[1][0]
+    assert keys[0][1] != keys[1][1]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 200_000])
 def test_a_damaged_file_is_said_and_measured_anew(
     tiny_detector: Detector, cache: Path, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
@@ -186,6 +187,21 @@ def test_an_llvm_too_old_is_refused(network, monkeypatch):
     monkeypatch.setattr("napari_nucbudget.models.runtimes.lanes.version", lambda name: "0.44.0")
     with pytest.raises(ConfigError, match=r"llvmlite 0\.44\.0 is too old; pip install -U"):
         prepare(network, CPU, None, "fft")
+
+
+def test_an_llvm_that_does_not_load_is_refused_in_words(network, monkeypatch):
+    pytest.importorskip("llvmlite", reason="llvmlite (extra fast) is not installed")
+    monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
+    with pytest.raises(ConfigError, match=r"llvmlite cannot be loaded \(.*\); pip install"):
+        prepare(network, CPU, None, "fft")
+
+
+@pytest.mark.parametrize("name", ["fft", "fft-bf16"])
+def test_code_for_table_1_refuses_other_widths(network, name):
+    skip_without(network, name)
+    narrow = FcnProximity(FcnConfig(width=8, head_width=256)).eval()
+    with pytest.raises(ConfigError, match="widths of table 1 only; use the runtime dft"):
+        prepare(narrow, CPU, None, name)
 
 
 def test_an_unknown_runtime_is_answered_with_the_known_ones(network):

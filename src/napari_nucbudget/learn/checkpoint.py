@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,9 @@ def load_state(
     network: torch.nn.Module,
     average: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
+    check: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    """Put a saved state back; returns the facts saved with it.
+    """Put a saved state back; returns the facts saved with it, which `check` may refuse before.
 
     Raises
     ------
@@ -62,6 +64,8 @@ def load_state(
         raise TrainingError(f"{folder} holds no run to resume: it has no {STATE_FILE}.") from None
     except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise TrainingError(f"{path} is damaged and cannot be resumed: {error}.") from error
+
+    check(facts)
 
     def part(prefix: str) -> dict[str, torch.Tensor]:
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -14,7 +14,11 @@ from napari_nucbudget.infer.detect import ModelGrid
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet
 
-__all__ = ["DetectionImage", "Sampler", "detection_images"]
+__all__ = ["PIXEL_MEAN", "PIXEL_STD", "DetectionImage", "Sampler", "detection_images"]
+
+PIXEL_MEAN = (0.78, 0.62, 0.76)
+PIXEL_STD = (0.2, 0.2, 0.2)
+"""Normalisation of rgb / 255: rounded statistics of H&E at 20x; fixed, so that tiles agree."""
 
 
 @dataclass(frozen=True, eq=False)

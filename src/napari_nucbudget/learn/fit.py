@@ -113,9 +113,13 @@ def fit(
     }
     first, best_epoch, best_score = 0, -1, -math.inf
     if resume:
-        facts = load_state(out, network=network, average=average, optimiser=optimiser)
-        _refuse_other_config(facts["config"], config)
-        _refuse_other_images(facts.get("images"), images)
+
+        def check(saved: dict[str, Any]) -> None:
+            _refuse_other_config(saved["config"], config)
+            _refuse_other_images(saved.get("images"), images)
+            _refuse_other_parent(saved, parent)
+
+        facts = load_state(out, network=network, average=average, optimiser=optimiser, check=check)
         write_atomically(out / CONFIG_FILE, settings_text.encode())
         reports = [EpochReport(**r) for r in facts["reports"]]
         first = facts["step"]
@@ -191,6 +195,7 @@ def fit(
             facts={
                 "config": config.to_dict(),
                 "images": images,
+                "parent": _parent_hash(parent),
                 "reports": [asdict(r) for r in reports],
                 "step": step + 1,
                 "best_epoch": best_epoch,
@@ -278,6 +283,19 @@ def _refuse_other_images(saved: dict[str, str] | None, now: dict[str, str]) -> N
         raise TrainingError(
             f"The run to resume had other {' and '.join(differ)} images or labels. "
             "Resume with those, or start a new run in another folder."
+        )
+
+
+def _parent_hash(parent: Detector | Classifier | None) -> str:
+    return parent.card.weights_sha256 if parent else ""
+
+
+def _refuse_other_parent(saved: dict[str, Any], parent: Detector | Classifier | None) -> None:
+    """The state of a run of an earlier version does not name its parent."""
+    if saved.get("parent", _parent_hash(parent)) != _parent_hash(parent):
+        raise TrainingError(
+            "The run to resume began with another parent, or with none. Resume with that one "
+            "(--parent), or start a new run in another folder."
         )
 
 

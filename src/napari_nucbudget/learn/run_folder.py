@@ -44,8 +44,6 @@ LEAST_DOTS = 20
 """Dots in the fields that are trained on; fewer say too little to move a detector."""
 MOST_UNLABELLED = 5_000
 """Nuclei without a class that are learnt from; the seed draws whole neighbourhoods."""
-PARENT_SHARE = 0.5
-"""Of the parent's weights, where nothing is held out that could tell forgetting."""
 MODEL = "model"
 SETTINGS = "settings.json"
 REPORTS = {"detection": 50, "classification": 20}
@@ -153,8 +151,6 @@ def plan_training(
                 train, validation, told = split_to_train(used, seed=seed, spare=bool(parent))
             except LabelSetError as error:
                 problem = str(error)
-        if parent and not len(validation) and "parent_share" not in chosen:
-            values["parent_share"] = PARENT_SHARE
     else:
         train = replace(used, images=tuple(i for i in used if i.split == "train"))
         validation = replace(used, images=tuple(i for i in used if i.split == "validation"))

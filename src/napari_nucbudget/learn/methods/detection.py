@@ -21,7 +21,7 @@ from napari_nucbudget.core.metrics import (
 from napari_nucbudget.errors import TrainingError
 from napari_nucbudget.infer.evaluate import compare, score_record
 from napari_nucbudget.learn.augment import augment_pixels, dihedral
-from napari_nucbudget.learn.data import Sampler, detection_images
+from napari_nucbudget.learn.data import PIXEL_MEAN, PIXEL_STD, Sampler, detection_images
 from napari_nucbudget.learn.parent_share import move_towards
 from napari_nucbudget.models.bundle import Detector, build_network
 from napari_nucbudget.models.device import choose_precision
@@ -34,9 +34,6 @@ __all__ = ["DetectionMethod"]
 
 log = logging.getLogger(__name__)
 
-PIXEL_MEAN = (0.78, 0.62, 0.76)
-PIXEL_STD = (0.2, 0.2, 0.2)
-"""Normalisation of rgb / 255: rounded statistics of H&E at 20x; fixed, so that tiles agree."""
 THRESHOLDS = np.round(np.arange(0.06, 0.80, 0.01), 2)
 
 
@@ -60,8 +57,15 @@ class DetectionMethod:
         config: TrainConfig,
         parent: Detector | None = None,
     ) -> None:
-        self.config = config = _paper(config) if config.recipe == "paper" else config
-        self.parent = parent
+        config = _paper(config) if config.recipe == "paper" else config
+        if parent is not None:
+            if config.architecture not in ("auto", parent.card.architecture):
+                raise TrainingError(
+                    f"The parent {parent.card.name} is a {parent.card.architecture}, the settings "
+                    f"ask for {config.architecture}; fine-tuning keeps the parent's network."
+                )
+            config = replace(config, mpp=parent.card.input.mpp)
+        self.config, self.parent = config, parent
         self.train, self.validation = train, _scorable(validation)
         self._images = detection_images(
             train, mpp=config.mpp, alpha=config.alpha, d_max_um=config.d_max_um
@@ -86,6 +90,7 @@ class DetectionMethod:
             card = self.parent.card
             network = build_network(card.architecture, card.arguments)
             network.load_state_dict(self.parent.network.state_dict())
+            _scale_output(network, self._target_scale)
             return network
         network = build_network(self._architecture(), {"batch_norm": config.batch_norm})
         generator = torch.Generator().manual_seed(config.seed)
@@ -137,12 +142,9 @@ class DetectionMethod:
     def bundle(self, network: torch.nn.Module, precision: str = "float32") -> Detector:
         """The network in training as a detector, normalisation folded away."""
         plain = cast(Any, network).folded()
+        _scale_output(plain, 1 / self._target_scale)
         if self.parent is not None and self.config.parent_share:
             move_towards(plain, self.parent.network, self.config.parent_share)
-        if self._target_scale != 1.0:
-            with torch.no_grad():
-                for parameter in plain.last.parameters():
-                    parameter /= self._target_scale
         device = next(network.parameters()).device
         return Detector.from_network(self.card(), plain, device=str(device), precision=precision)
 
@@ -214,6 +216,14 @@ class DetectionMethod:
             records.append(score_record(scores, data=name, split="validation"))
         card = detector.card.model_copy(update={"threshold": threshold, "scores": records})
         return replace(detector, card=card)
+
+
+@torch.no_grad()
+def _scale_output(network: Any, factor: float) -> None:
+    """Between [0, 1], in which detectors answer, and the paper's targets up to exp(alpha) - 1."""
+    if factor != 1.0:
+        for parameter in network.last.parameters():
+            parameter *= factor
 
 
 def _scorable(labels: LabelSet) -> LabelSet:

@@ -18,6 +18,7 @@ from napari_nucbudget.errors import ModelError, TrainingError
 from napari_nucbudget.infer.evaluate import class_score_record
 from napari_nucbudget.infer.known_nuclei import KnownNuclei, NucleiInImages, NucleiInPatches
 from napari_nucbudget.learn.augment import augment_pixels, dihedral
+from napari_nucbudget.learn.data import PIXEL_MEAN, PIXEL_STD
 from napari_nucbudget.learn.patch_data import nucleus_patches, stain_reference
 from napari_nucbudget.learn.window_examples import WindowExamples
 from napari_nucbudget.models.classifier import SHIFT, Classifier
@@ -31,8 +32,6 @@ from napari_nucbudget.types.training import TrainConfig
 
 __all__ = ["SupervisedMethod"]
 
-PIXEL_MEAN = (0.78, 0.62, 0.76)
-PIXEL_STD = (0.2, 0.2, 0.2)
 STATISTICS = 2048
 """Patches from which the statistics for prediction are estimated."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import platform
 import statistics
 import time
@@ -17,7 +18,9 @@ import torch
 from napari_nucbudget.errors import ConfigError, NucbudgetError, UnknownNameError
 from napari_nucbudget.io.downloads import cache_folder
 from napari_nucbudget.io.files import write_atomically
+from napari_nucbudget.models.device import is_out_of_memory
 from napari_nucbudget.models.runtimes import RUNTIMES, prepare, why_not
+from napari_nucbudget.models.runtimes.amx import has_amx
 from napari_nucbudget.registry import near_misses
 
 __all__ = ["BY_MEASUREMENT", "Choice", "choose_runtime"]
@@ -28,7 +31,8 @@ BY_MEASUREMENT = ("auto", "fast")
 """Names that are no runtime: the fastest exact one, and the fastest of all."""
 FILE = "runtimes.json"
 SECONDS = 2.0
-"""What measuring takes at most, all runtimes together; preparing them comes on top."""
+"""What measuring takes at most, all runtimes together, unless two turns of each take longer;
+preparing them comes on top."""
 ROUNDS = 3
 SMALLEST = 96
 """Side of the smallest tile that says something about large ones."""
@@ -75,7 +79,7 @@ def choose_runtime(
     float32, any in a reduced type. ``fast`` is the fastest of all. What was measured is
     kept in the user's cache folder by processor, device, versions, network, precision
     and the runtimes that can be used; as long as none of them changes, the choice does
-    not either.
+    not either. Where memory ran out meanwhile, it is measured again the next time.
 
     Parameters
     ----------
@@ -124,8 +128,9 @@ def choose_runtime(
     if measured:
         if seconds is not None:
             log.warning("An entry of %s is damaged; runtimes are measured anew.", path)
-        seconds = _measure(usable, network, device, dtype, example)
-        _write(path, {**known_times, key: seconds})
+        seconds, lasting = _measure(usable, network, device, dtype, example)
+        if lasting:
+            _write(path, {**known_times, key: seconds})
     assert seconds is not None
     fastest = min(seconds, key=lambda runtime: seconds[runtime])
     speed = seconds["eager"] / seconds[fastest]
@@ -142,27 +147,32 @@ def _measure(
     device: torch.device,
     dtype: torch.dtype | None,
     example: torch.Tensor,
-) -> dict[str, float]:
-    """Median seconds of each runtime on the same input, in turn."""
+) -> tuple[dict[str, float], bool]:
+    """Median seconds of each runtime on the same input, in turn; and whether they will last."""
     share = SECONDS / (len(usable) * (ROUNDS + 1))
     x = _cut(example, network, device, dtype, share)
     forwards: dict[str, Any] = {}
     times: dict[str, list[float]] = {}
+    spent, lasting = 0.0, True
     for name in usable:
         try:
             forwards[name] = prepare(network, device, dtype, name)
-            _timed(forwards[name], x, device)  # warms up
-        except (NucbudgetError, RuntimeError, ImportError, OSError) as error:
+            spent += _timed(forwards[name], x, device)  # warms up
+        except (NucbudgetError, RuntimeError, ImportError, OSError, MemoryError) as error:
             if name == "eager":
                 raise
             log.warning("The runtime %s fails here (%s) and is left out.", name, error)
             forwards.pop(name, None)
+            lasting &= not is_out_of_memory(error)
         else:
             times[name] = []
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
+        if turn and spent > SECONDS:
+            break
         for name, forward in forwards.items():
             times[name].append(_timed(forward, x, device))
-    return {name: statistics.median(values) for name, values in times.items()}
+            spent += times[name][-1]
+    return {name: statistics.median(values) for name, values in times.items()}, lasting
 
 
 def _cut(
@@ -202,6 +212,8 @@ def _key(label: str, device: torch.device, dtype: torch.dtype | None, usable: li
     for package, begin in (("openvino", "openvino"), ("llvmlite", "fft")):
         if any(name.startswith(begin) for name in usable):
             parts.append(f"{package} {_version(package)}")
+    if "fft-bf16" in usable:  # names of processors do not tell
+        parts.append("with AMX" if has_amx() else "without AMX")
     return "; ".join([*parts, str(dtype or "float32").removeprefix("torch."), ", ".join(usable)])
 
 
@@ -229,7 +241,7 @@ def _read(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         log.warning("%s cannot be read (%s); runtimes are measured anew.", path, error)
         return {}
     if not isinstance(found, dict):
@@ -244,7 +256,7 @@ def _fits(seconds: Any, usable: list[str]) -> bool:
         isinstance(seconds, dict)
         and "eager" in seconds
         and set(seconds) <= set(usable)
-        and all(isinstance(value, float) and value > 0 for value in seconds.values())
+        and all(isinstance(v, float) and 0 < v < math.inf for v in seconds.values())
     )
 
 

@@ -42,6 +42,8 @@ def not_table_1(network: torch.nn.Module) -> str | None:
     """Why this is no network for `DftForward`, in words; None for table 1."""
     if isinstance(network, FcnProximity) and not network.config.batch_norm:
         return None
+    if hasattr(network, "patch"):
+        return "it computes detectors only; use the runtime eager"
     return f"it computes table 1 only, not {type(network).__name__}; use the runtime eager"
 
 

@@ -2,10 +2,10 @@
 
 As `dft`, but the transforms are fast ones and everything is done on vectors of sixteen channels
 that stay in registers and in the nearest cache: LLVM compiles `fft_kernels` for the processor at
-hand. All layers are computed so. In float32 it is exact up to rounding; in bfloat16 the three first
-layers but one, the product in the frequency domain and the last hidden layer are multiplied, while
-transforms, means and sums stay in float32. Processors with Intel AMX do so in its tile registers,
-others by pairs of numbers.
+hand. All layers are computed so. In float32 it is exact up to rounding. With bfloat16 the factors
+of the second and the third convolution, of the product in the frequency domain and of the last
+hidden layer are rounded, while transforms, means and sums stay in float32. Processors with Intel
+AMX multiply them in its tile registers, others pair by pair.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from napari_nucbudget.models.runtimes.fft_weights import (
 )
 from napari_nucbudget.models.runtimes.lanes import LANES, absent, has_bfloat16
 from napari_nucbudget.models.runtimes.room import Room
-from napari_nucbudget.nets.fcn_proximity import FcnProximity
+from napari_nucbudget.nets.fcn_proximity import FcnConfig, FcnProximity
 
 __all__ = ["FFT", "FFT_BF16", "FftForward"]
 
 ROWS = 16
-"""Rows that a layer is computed for before the next one: few enough for the cache, at least 4."""
+"""Rows that a layer is computed for before the next one: few enough for the cache, at least 5."""
 DELAY = 7
 """Rows by which the third layer lags behind the first: each layer and pool needs some below."""
 REACH = TAPS // 2
@@ -247,6 +247,14 @@ def _prepare_reduced(network: Any, device: torch.device, dtype: torch.dtype | No
     return FftForward(network, numbers="amx" if has_amx() else "pairs")
 
 
+def _refuses(network: torch.nn.Module) -> str | None:
+    """Why this is no network for `FftForward`, in words: its code is made for table 1's widths."""
+    reason = not_table_1_in_float32(network)
+    if reason is None and network.config != FcnConfig():
+        reason = "it computes the widths of table 1 only; use the runtime dft"
+    return reason
+
+
 def _missing_reduced() -> str | None:
     reason = absent()
     if reason is None and not has_bfloat16():
@@ -259,12 +267,12 @@ FFT = Runtime(
     devices=("cpu",),
     prepare=_prepare,
     missing=absent,
-    refuses=not_table_1_in_float32,
+    refuses=_refuses,
 )
 FFT_BF16 = Runtime(
     exact=False,
     devices=("cpu",),
     prepare=_prepare_reduced,
     missing=_missing_reduced,
-    refuses=not_table_1_in_float32,
+    refuses=_refuses,
 )

@@ -237,6 +237,10 @@ def absent() -> str | None:
     found = version("llvmlite")
     if tuple(map(int, found.split(".")[:2])) < OLDEST:
         return f'llvmlite {found} is too old; pip install -U "napari-nucbudget[fast]"'
+    try:
+        import llvmlite.binding  # noqa: F401
+    except (ImportError, OSError) as error:
+        return f"llvmlite cannot be loaded ({error}); pip install --force-reinstall llvmlite"
     return None
 
 
