@@ -35,7 +35,7 @@ def typed_discs(name: str, split: str = "train", seed: int = 0) -> AnnotatedImag
         (Region(0, 0, SIDE, SIDE),),
         split=split,
         dataset="discs",
-        origin="discs",
+        origin=Provenance("discs"),
     )
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from napari_nucbudget.infer.classify import evaluate_classifier
 from napari_nucbudget.infer.evaluate import class_score_record
-from napari_nucbudget.io.label_sets import content_hash, read_label_set
+from napari_nucbudget.io.label_hashes import content_hash
+from napari_nucbudget.io.label_sets import read_label_set
 from napari_nucbudget.models.library import load_card, load_classifier, shipped_models
 from napari_nucbudget.types.progress import result_of
 

@@ -31,7 +31,7 @@ def test_the_card_gives_the_validation_score_that_is_computed(
 
 @pytest.mark.parametrize("model", ["colon-fcn", "nuclei-fcn"])
 def test_the_card_names_the_data_by_its_content(nucbudget_data: Path, model: str) -> None:
-    from napari_nucbudget.io.label_sets import content_hash
+    from napari_nucbudget.io.label_hashes import content_hash
 
     seen = load_detector(model, device="cpu").card.training_data
     entry = min(seen, key=lambda e: e.images)

@@ -16,12 +16,8 @@ import pytest
 from PIL import Image
 
 from napari_nucbudget.errors import LabelSetError, OutputError
-from napari_nucbudget.io.label_sets import (
-    content_hash,
-    read_label_set,
-    read_label_sets,
-    write_label_set,
-)
+from napari_nucbudget.io.label_hashes import content_hash
+from napari_nucbudget.io.label_sets import read_label_set, read_label_sets, write_label_set
 from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme, NucleusClass
 from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet, Provenance
@@ -40,7 +36,7 @@ def labelled(name: str = "a", *, seed: int = 0, **changes: Any) -> AnnotatedImag
         fields=(Region(0, 0, 30, 40),),
         patient="p1",
         tissue="colon",
-        origin="set",
+        origin=Provenance("set"),
     )
     return replace(image, **changes)
 

@@ -27,7 +27,7 @@ def drawn_image(name: str, split: str, seed: int, side: int = 72) -> AnnotatedIm
         fields=(Region(0, 0, side, side),),
         split=split,
         dataset="drawn",
-        origin="drawn discs",
+        origin=Provenance("drawn discs", licence="CC0"),
     )
 
 

@@ -2,16 +2,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from napari_nucbudget.errors import ConfigError, OutputError, TrainingError
-from napari_nucbudget.learn.fit import _rate, fit
+from napari_nucbudget.learn import fit as fit_module
+from napari_nucbudget.learn.fit import _rate, fit, training_data
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.types.image import Region
+from napari_nucbudget.types.labels import Provenance
 from napari_nucbudget.types.training import TrainConfig
 from tests.reports import collect
+
+
+def kill(*arguments):
+    raise KeyboardInterrupt
 
 
 def weights(folder):
@@ -263,6 +270,50 @@ def test_a_run_goes_on_with_its_own_parent_alone(train_set, validation_set, quic
                      resume=True))  # fmt: skip
     assert len(collect(fit(train_set, validation_set, quick, out=tmp_path / "m", parent=one,
                            resume=True))[1].reports) > 1  # fmt: skip
+
+
+def test_each_set_keeps_its_licence_where_two_have_one_name(
+    train_set, validation_set, quick, tmp_path
+):
+    free, secret = (
+        replace(image, folder=folder, origin=Provenance("my labels", licence=licence))
+        for image, folder, licence in zip(train_set, "ab", ("CC0", "secret"), strict=True)
+    )
+    for images in ((free, secret), (secret, free)):
+        labels = replace(train_set, images=images)
+        data = training_data(labels)
+        assert [(d.images, d.licence) for d in data] == [(1, "CC0"), (1, "secret")]
+
+
+@pytest.mark.parametrize("name", ["", " ", "human"])
+def test_a_name_that_makes_people_of_proposals_is_refused(
+    train_set, validation_set, quick, tmp_path, name
+):
+    with pytest.raises(ConfigError, match="cannot be the name of a model"):
+        next(fit(train_set, validation_set, quick, out=tmp_path / "human", name=name or None))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_trained_into_this_folder_is_called_like_it(
+    train_set, validation_set, quick, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    next(fit(train_set, validation_set, quick, out=Path(), device="cpu"))
+    assert Detector.load(tmp_path, device="cpu").card.name == tmp_path.name
+
+
+def test_a_run_cut_off_before_its_weights_were_kept_goes_on(
+    train_set, validation_set, quick, tmp_path, monkeypatch
+):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    collect(fit(train_set, validation_set, quick, out=whole, device="cpu"))
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_module, "_keep_best", kill)
+        with pytest.raises(KeyboardInterrupt):
+            next(fit(train_set, validation_set, quick, out=cut, device="cpu"))
+    collect(fit(train_set, validation_set, quick, out=cut, device="cpu", resume=True))
+    a, b = weights(whole), weights(cut)
+    assert all(torch.equal(a[key], b[key]) for key in a)
 
 
 def test_rates_rise_and_fall_in_either_part_of_a_run():

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from napari_nucbudget.errors import ImageError, PixelSizeError, TrainingError
-from napari_nucbudget.io.label_sets import write_label_set
+from napari_nucbudget.io.label_sets import read_label_set, write_label_set
 from napari_nucbudget.learn import unlabelled
 from napari_nucbudget.learn.unlabelled import read_unlabelled, with_detected, with_unlabelled
 from napari_nucbudget.models.bundle import Detector
@@ -72,8 +72,22 @@ def test_a_label_set_gives_the_dots_of_its_training_images_without_classes(
 
 def test_a_training_image_does_not_come_in_twice(train_set: LabelSet, tmp_path: Path) -> None:
     folder = write_label_set(train_set, tmp_path / "drawn")
-    grown = result_of(with_unlabelled(train_set, read_unlabelled([folder]), None))
-    assert len(grown) == len(train_set)
+    train = read_label_set(folder)
+    grown = result_of(with_unlabelled(train, read_unlabelled([folder]), None))
+    assert len(grown) == len(train)
+
+
+def test_images_of_another_folder_of_the_same_name_do_come_in(
+    train_set: LabelSet, tmp_path: Path
+) -> None:
+    folders = [tmp_path / run / "labels" for run in ("one", "two")]
+    renamed = [drawn_image(image.name, "train", 9 + n) for n, image in enumerate(train_set)]
+    for folder, images in zip(folders, (train_set.images, tuple(renamed)), strict=True):
+        folder.parent.mkdir()
+        write_label_set(replace(train_set, images=images), folder)
+    train = read_label_set(folders[0])
+    grown = result_of(with_unlabelled(train, read_unlabelled([folders[1]]), None))
+    assert len(grown) == len(train) + len(renamed)
 
 
 def test_images_of_a_plain_folder_are_detected_in(

@@ -64,6 +64,8 @@ def test_a_missing_field_is_named(tmp_path: Path, values: dict[str, Any], field:
         ({"smoothing_px": -1}, "is wrong at smoothing_px"),
         ({"classes": [{"name": "a"}]}, "is wrong at classes"),
         ({"classes": [{"name": "a", "color": "b", "hotkey": "c"}]}, "is wrong at classes"),
+        ({"name": "human"}, "is wrong at name.*cannot be the name of a model"),
+        ({"name": ""}, "is wrong at name"),
         ({"training_data": [{"name": "a"}]}, r"is wrong at training_data\.0\.split"),
         ({"schema_version": 0}, "is wrong at schema_version"),
         ({"smoothing_px": INF}, "is wrong at smoothing_px: .*finite number"),

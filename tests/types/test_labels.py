@@ -60,6 +60,12 @@ def test_label_sets_with_other_classes_are_not_joined() -> None:
         LabelSet.concat([LabelSet((image(),), DEFAULT_CLASSES), LabelSet((image(),), other)])
 
 
+def test_label_sets_whose_classes_have_other_colours_are_joined() -> None:
+    recoloured = tuple(replace(c, color="#123456") for c in DEFAULT_CLASSES.classes)
+    parts = [LabelSet((image(),), c) for c in (DEFAULT_CLASSES, ClassScheme(recoloured))]
+    assert LabelSet.concat(parts).classes == DEFAULT_CLASSES
+
+
 def test_nothing_cannot_be_joined() -> None:
     with pytest.raises(LabelSetError, match="no label set to join"):
         LabelSet.concat([])

@@ -8,12 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from napari_nucbudget.budget.recipe import Recipe
-from napari_nucbudget.io.label_sets import (
-    arrangement,
-    content_hash,
-    read_label_set,
-    read_label_sets,
-)
+from napari_nucbudget.io.label_hashes import arrangement, content_hash
+from napari_nucbudget.io.label_sets import read_label_set, read_label_sets
 from napari_nucbudget.types.labels import SPLITS, LabelSet
 
 __all__ = ["data_facts", "read_data"]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from csv import QUOTE_NONNUMERIC
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from napari_nucbudget.errors import (
     ConfigError,
@@ -36,7 +33,7 @@ from napari_nucbudget.types.stain import StainStatistics
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["arrangement", "content_hash", "read_label_set", "read_label_sets", "write_label_set"]
+__all__ = ["read_label_set", "read_label_sets", "write_label_set"]
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +98,16 @@ def _classes(facts: dict[str, Any], path: Path) -> ClassScheme:
         raise LabelSetError(
             f'{path}: "classes" must be a list of {{"name", "color", "key"}}: {error}'
         ) from error
+
+
+def _provenance(facts: dict[str, Any], folder: str) -> Provenance:
+    return Provenance(
+        name=str(facts.get("name", folder)),
+        licence=str(facts.get("licence", "unknown")),
+        cite=str(facts.get("cite", "")),
+        stain=str(facts.get("stain", "H&E")),
+        notes=str(facts.get("notes", "")),
+    )
 
 
 def _fields(facts: dict[str, Any], names: set[str], path: Path) -> dict[str, Any]:
@@ -168,9 +175,11 @@ def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None)
         read, a class is unknown, or a dot lies outside its image.
     """
     folder = Path(folder)
+    whole = folder.resolve()
     facts = _read_json(folder / "dataset.json")
     mpp = _pixel_size(facts, folder / "dataset.json")
     classes = _classes(facts, folder / "dataset.json")
+    provenance = _provenance(facts, whole.name)
     images = _read_table(folder / "images.csv", {"image"})
     points = _read_table(folder / "points.csv", {"image", "x", "y"})
     twice = sorted(set(images["image"][images["image"].duplicated()]))
@@ -225,11 +234,12 @@ def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None)
                     source.shape,
                     f"{folder / 'dataset.json'}, image {row['image']}",
                 ),
-                patient=str(row.get("patient", "unknown")),
-                tissue=str(row.get("tissue", "unknown")),
+                patient=str(row.get("patient") or "unknown"),
+                tissue=str(row.get("tissue") or "unknown"),
                 split=split,
-                dataset=folder.name,
-                origin=str(facts.get("name", folder.name)),
+                dataset=whole.name,
+                folder=str(whole),
+                origin=provenance,
                 stain=_stain(facts, str(row["image"]), folder / "dataset.json"),
             )
         )
@@ -238,19 +248,7 @@ def read_label_set(folder: Path | str, *, splits: tuple[str, ...] | None = None)
         raise LabelSetError(f"{folder} holds no image{wanted}.")
     for remark in remarks(twice_dotted):
         log.warning("%s: %s", folder / "points.csv", remark)
-    return LabelSet(
-        images=tuple(annotated),
-        classes=classes,
-        provenance=(
-            Provenance(
-                name=str(facts.get("name", folder.name)),
-                licence=str(facts.get("licence", "unknown")),
-                cite=str(facts.get("cite", "")),
-                stain=str(facts.get("stain", "H&E")),
-                notes=str(facts.get("notes", "")),
-            ),
-        ),
-    )
+    return LabelSet(images=tuple(annotated), classes=classes, provenance=(provenance,))
 
 
 def read_label_sets(
@@ -258,16 +256,22 @@ def read_label_sets(
 ) -> LabelSet:
     """Several folders as one label set; a folder without the wanted splits adds nothing.
 
+    A set is called as its folder; where two folders have one name, as the last
+    parts of their paths that tell them apart.
+
     Raises
     ------
     LabelSetError
-        As `read_label_set`; and where no folder has an image of the splits.
+        As `read_label_set`; and where a folder is given twice, or none has an
+        image of the splits.
     """
     parts = []
-    for folder in folders:
+    for folder, name in zip(folders, _told_apart(folders), strict=True):
         listed = _read_table(Path(folder) / "images.csv", {"image"})
         if splits is None or "split" not in listed or set(listed["split"]) & set(splits):
-            parts.append(read_label_set(folder, splits=splits))
+            part = read_label_set(folder, splits=splits)
+            images = tuple(replace(image, dataset=name) for image in part)
+            parts.append(replace(part, images=images))
     if not parts:
         raise LabelSetError(
             f"None of {', '.join(map(str, folders))} holds an image in the split "
@@ -276,25 +280,20 @@ def read_label_sets(
     return LabelSet.concat(parts)
 
 
-def content_hash(images: list[AnnotatedImage]) -> str:
-    """SHA-256 over names, pixels, dots and classes, in order of name."""
-    digest = hashlib.sha256()
-    for image in sorted(images, key=lambda i: i.name):
-        digest.update(image.name.encode())
-        digest.update(image.source.read(Region.whole(image.source.shape)).tobytes())
-        order = np.lexsort((image.nuclei.yx[:, 1], image.nuclei.yx[:, 0]))
-        digest.update(np.ascontiguousarray(image.nuclei.yx[order], "<f4").tobytes())
-        digest.update(np.ascontiguousarray(image.nuclei.label[order], "<i2").tobytes())
-    return digest.hexdigest()
-
-
-def arrangement(labels: Iterable[AnnotatedImage]) -> str:
-    """What decides training beside pixels and dots, as JSON: order, pixel sizes, fields, stains."""
-    facts = [
-        (image.name, image.mpp, image.nuclei.classes.names, image.fields, image.stain)
-        for image in labels
-    ]
-    return json.dumps(facts, default=asdict)
+def _told_apart(folders: Sequence[Path | str]) -> list[str]:
+    """The shortest ends of paths that differ."""
+    paths = [Path(folder).resolve() for folder in folders]
+    if twice := [str(f) for f, p in zip(folders, paths, strict=True) if paths.count(p) > 1]:
+        raise LabelSetError(f"The label set {twice[0]} is given twice; give it once.")
+    names = []
+    for path in paths:
+        alike = [p.parts for p in paths if p.name == path.name]
+        length = next(
+            n for n in range(1, len(path.parts) + 1)
+            if sum(parts[-n:] == path.parts[-n:] for parts in alike) == 1
+        )  # fmt: skip
+        names.append("/".join(path.parts[-length:]))
+    return names
 
 
 def write_label_set(labels: LabelSet, folder: Path | str, *, name: str | None = None) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +43,22 @@ def load_state(
     network: torch.nn.Module,
     average: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
-    check: Callable[[dict[str, Any]], None],
+    identity: dict[str, Any],
 ) -> dict[str, Any]:
-    """Put a saved state back; returns the facts saved with it, which `check` may refuse before.
+    """Put a saved state back; returns the facts saved with it.
+
+    Parameters
+    ----------
+    folder : Path
+    network, average, optimiser
+        What the state is put into.
+    identity : dict
+        The facts ``config``, ``images`` and ``parent`` of the run that wants to go on.
 
     Raises
     ------
     TrainingError
-        Where the file is absent, damaged, or of another network.
+        Where the file is absent, damaged, or of another run.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -65,7 +72,7 @@ def load_state(
     except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise TrainingError(f"{path} is damaged and cannot be resumed: {error}.") from error
 
-    check(facts)
+    _refuse_other_run(facts, identity)
 
     def part(prefix: str) -> dict[str, torch.Tensor]:
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -82,3 +89,26 @@ def load_state(
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"{path} belongs to another network: {error}") from error
     return facts
+
+
+def _refuse_other_run(saved: dict[str, Any], now: dict[str, Any]) -> None:
+    """Runs of earlier versions did not save all of it; what they did not is not compared."""
+    settings = saved["config"]
+    differ = [k for k, v in now["config"].items() if k != "threads" and settings.get(k) != v]
+    if differ:
+        raise TrainingError(
+            f"The run to resume had other settings: {', '.join(differ)}. "
+            "Resume with its own config.json, or start a new run."
+        )
+    images = saved.get("images") or now["images"]
+    differ = [split for split in now["images"] if images.get(split) != now["images"][split]]
+    if differ:
+        raise TrainingError(
+            f"The run to resume had other {' and '.join(differ)} images or labels. "
+            "Resume with those, or start a new run in another folder."
+        )
+    if saved.get("parent", now["parent"]) != now["parent"]:
+        raise TrainingError(
+            "The run to resume began with another parent, or with none. Resume with that one "
+            "(--parent), or start a new run in another folder."
+        )

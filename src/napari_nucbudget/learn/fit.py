@@ -21,14 +21,14 @@ import torch
 
 from napari_nucbudget.errors import OutputError, TrainingError
 from napari_nucbudget.io.files import write_atomically
-from napari_nucbudget.io.label_sets import arrangement, content_hash
+from napari_nucbudget.io.label_hashes import arrangement, content_hash
 from napari_nucbudget.learn.checkpoint import STATE_FILE, load_state, save_state
 from napari_nucbudget.learn.leaks import refuse_leak
 from napari_nucbudget.learn.methods import METHODS
 from napari_nucbudget.models.bundle import CARD_FILE, Detector
 from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.models.device import autocast, choose_device, choose_precision
-from napari_nucbudget.types.card import TrainingData
+from napari_nucbudget.types.card import TrainingData, check_model_name
 from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.training import EpochReport, TrainConfig, TrainingRun
 
@@ -84,11 +84,11 @@ def fit(
     out = Path(out)
     refuse_leak(train, validation)
     if not resume and ((out / CARD_FILE).exists() or (out / STATE_FILE).exists()):
-        raise OutputError(
-            f"{out} holds a run already. Give another folder, or --resume to go on with it."
-        )
+        way = ", or --resume to go on with it" if (out / STATE_FILE).exists() else ""
+        raise OutputError(f"{out} holds a run already. Give another folder{way}.")
     if config.threads:
         torch.set_num_threads(config.threads)
+    name = check_model_name(name or out.resolve().name)
     method = METHODS[config.method](train, validation, config, parent)
     settings: TrainConfig = method.config
     if settings.find_steps and not hasattr(method, "finding"):
@@ -106,24 +106,26 @@ def fit(
     average = copy.deepcopy(network).eval()
     optimiser = _optimiser(method.parameter_groups(network), settings)
     reports: list[EpochReport] = []
-    card_facts = _card_facts(train, validation, settings, name or out.name, parent)
-    images = {
-        "training": _identity(train, card_facts["training_data"]),
-        "validation": _identity(validation, card_facts["validation_data"]),
+    card_facts = _card_facts(train, validation, settings, name, parent)
+    identity = {
+        "config": config.to_dict(),
+        "images": {
+            "training": _identity(train, card_facts["training_data"]),
+            "validation": _identity(validation, card_facts["validation_data"]),
+        },
+        "parent": parent.card.weights_sha256 if parent else "",
     }
     first, best_epoch, best_score = 0, -1, -math.inf
     if resume:
-
-        def check(saved: dict[str, Any]) -> None:
-            _refuse_other_config(saved["config"], config)
-            _refuse_other_images(saved.get("images"), images)
-            _refuse_other_parent(saved, parent)
-
-        facts = load_state(out, network=network, average=average, optimiser=optimiser, check=check)
+        facts = load_state(
+            out, network=network, average=average, optimiser=optimiser, identity=identity
+        )
         write_atomically(out / CONFIG_FILE, settings_text.encode())
         reports = [EpochReport(**r) for r in facts["reports"]]
         first = facts["step"]
         best_epoch, best_score = facts["best_epoch"], facts["best_score"]
+        if reports and reports[-1].is_best:  # it may have been cut off before these were kept
+            _keep_best(method, average, card_facts, reports, out)
     started = time.monotonic() - (reports[-1].seconds if reports else 0.0)
     sums: dict[str, float] = {}
     counted = 0
@@ -180,28 +182,21 @@ def fit(
         )
         reports.append(report)
         sums, counted = {}, 0
-        if is_best:
-            model = method.bundle(average)
-            facts = {**card_facts, "curve": _curve(reports)}
-            if "threshold" in parts:
-                facts["threshold"] = parts["threshold"]
-            card = model.card.model_copy(update=facts)
-            replace(model, card=card).save(out, overwrite=True)
         save_state(
             out,
             network=network,
             average=average,
             optimiser=optimiser,
             facts={
-                "config": config.to_dict(),
-                "images": images,
-                "parent": _parent_hash(parent),
+                **identity,
                 "reports": [asdict(r) for r in reports],
                 "step": step + 1,
                 "best_epoch": best_epoch,
                 "best_score": best_score,
             },
         )
+        if is_best:
+            _keep_best(method, average, card_facts, reports, out)
         yield report
         if epoch - best_epoch >= settings.patience:
             stopped = "patience"
@@ -216,6 +211,22 @@ def fit(
     card = final.card.model_copy(update={"curve": _curve(reports)})
     replace(final, card=card).save(out, overwrite=True)
     return TrainingRun(out, config, tuple(reports), stopped)
+
+
+def _keep_best(
+    method: Any,
+    average: torch.nn.Module,
+    card_facts: dict[str, Any],
+    reports: list[EpochReport],
+    out: Path,
+) -> None:
+    """The weights as a usable model; the run's state comes first, so that it can go on."""
+    model = method.bundle(average)
+    facts = {**card_facts, "curve": _curve(reports)}
+    if "threshold" in reports[-1].validation:
+        facts["threshold"] = reports[-1].validation["threshold"]
+    card = model.card.model_copy(update=facts)
+    replace(model, card=card).save(out, overwrite=True)
 
 
 def _optimiser(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
@@ -260,52 +271,18 @@ def _follow(average: torch.nn.Module, network: torch.nn.Module, decay: float) ->
             mean.copy_(value)
 
 
-def _refuse_other_config(saved: dict[str, Any], config: TrainConfig) -> None:
-    now = config.to_dict()
-    differ = [key for key in now if key != "threads" and saved.get(key) != now[key]]
-    if differ:
-        raise TrainingError(
-            f"The run to resume had other settings: {', '.join(differ)}. "
-            "Resume with its own config.json, or start a new run."
-        )
-
-
 def _identity(labels: LabelSet, data: list[TrainingData]) -> str:
     """Hash of all of a label set that training depends on; `data` has that of pixels and dots."""
     whole = [[entry.sha256 for entry in data], arrangement(labels)]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
-def _refuse_other_images(saved: dict[str, str] | None, now: dict[str, str]) -> None:
-    """`saved` is None in the state of a run of an earlier version."""
-    differ = [split for split in now if saved is not None and saved.get(split) != now[split]]
-    if differ:
-        raise TrainingError(
-            f"The run to resume had other {' and '.join(differ)} images or labels. "
-            "Resume with those, or start a new run in another folder."
-        )
-
-
-def _parent_hash(parent: Detector | Classifier | None) -> str:
-    return parent.card.weights_sha256 if parent else ""
-
-
-def _refuse_other_parent(saved: dict[str, Any], parent: Detector | Classifier | None) -> None:
-    """The state of a run of an earlier version does not name its parent."""
-    if saved.get("parent", _parent_hash(parent)) != _parent_hash(parent):
-        raise TrainingError(
-            "The run to resume began with another parent, or with none. Resume with that one "
-            "(--parent), or start a new run in another folder."
-        )
-
-
 def training_data(labels: LabelSet) -> list[TrainingData]:
     """What a card says about images: one entry per data set and split, with hashes."""
-    provenance = {p.name: p for p in labels.provenance}
     entries = []
-    for key in sorted({(i.dataset, i.split) for i in labels}):
-        images = [i for i in labels if (i.dataset, i.split) == key]
-        source = next((p for p in provenance.values() if images[0].origin == p.name), None)
+    for key in sorted({(i.dataset, i.split, i.folder) for i in labels}):
+        images = [i for i in labels if (i.dataset, i.split, i.folder) == key]
+        source = images[0].origin
         entries.append(
             TrainingData(
                 name=key[0],

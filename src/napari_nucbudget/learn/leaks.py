@@ -24,7 +24,7 @@ def refuse_leak(
 ) -> None:
     """Refuse an image, or a known patient, on both sides.
 
-    An image is known by its data set and name, and by its pixels: a copy under
+    An image is known by its label set and name, and by its pixels: a copy under
     another name is found too (but not one that was cropped or compressed anew).
 
     Parameters
@@ -41,7 +41,7 @@ def refuse_leak(
     """
     seen, held = list(seen), list(held)
     sides = f"in {seen_in} and in {held_in}"
-    both = {(i.dataset, i.name) for i in seen} & {(i.dataset, i.name) for i in held}
+    both = {i.identity for i in seen} & {i.identity for i in held}
     if both:
         raise TrainingError(f"{len(both)} images are {sides}: {_some(n for _, n in both)}.")
     shared = _patients(seen) & _patients(held)

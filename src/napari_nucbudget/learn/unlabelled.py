@@ -146,8 +146,8 @@ def with_unlabelled(
         Where an image of `held`, or of a test or validation split of the label
         sets, is among them; or no nucleus is found in any.
     """
-    there = {(image.dataset, image.name) for image in train}
-    dotted = [image for image in more.dotted if (image.dataset, image.name) not in there]
+    there = {image.identity for image in train}
+    dotted = [image for image in more.dotted if image.identity not in there]
     nothing = Nuclei.empty(train.classes)
     plain = [AnnotatedImage(source, nothing, (), dataset="unlabelled") for source in more.plain]
     extra = [*dotted, *plain]

@@ -18,7 +18,7 @@ from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.models.storage import WEIGHTS_FILE
 from napari_nucbudget.project.recovery import data_folder
 from napari_nucbudget.registry import near_misses
-from napari_nucbudget.types.card import ModelCard, ScoreRecord
+from napari_nucbudget.types.card import ModelCard, ScoreRecord, check_model_name
 
 __all__ = [
     "DEFAULT_DETECTOR",
@@ -91,6 +91,7 @@ def keep_model(folder: Path | str, name: str) -> Path:
     name = name.strip()
     if not NAME.fullmatch(name):
         raise ConfigError(f"{name!r} cannot be the name of a model: {NAMING}.")
+    check_model_name(name)
     taken = {known.casefold() for known in (*shipped_models(), *_kept())}
     if name.casefold() in taken:
         raise ConfigError(f"There is a model named {name!r} already; choose another name.")

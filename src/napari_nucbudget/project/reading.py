@@ -298,7 +298,7 @@ class ProjectReader(ProjectSession):
                 tissue=image.tissue,
                 split=image.split,
                 dataset=self.path.stem,
-                origin=told.name,
+                origin=told,
             )
             for image, nuclei, fields in copies
         )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationErro
 from napari_nucbudget.errors import ConfigError, ModelError
 from napari_nucbudget.types.classes import ClassScheme, NucleusClass
 from napari_nucbudget.types.image import MPP_RANGE
+from napari_nucbudget.types.nuclei import HUMAN
 from napari_nucbudget.types.training import RANGES
 
 __all__ = [
@@ -20,12 +21,27 @@ __all__ = [
     "ScoreRecord",
     "StainReference",
     "TrainingData",
+    "check_model_name",
 ]
 
 SCHEMA_VERSION = 1
 MOST = 1024
 """Greatest receptive field in pixels, and greatest number among a network's arguments: far more
 than any network here has, and no more than memory holds."""
+
+
+def check_model_name(name: str) -> str:
+    """The name, which proposals carry as their origin: without one, or as `HUMAN`, they would pass
+    for dots that a person set.
+
+    Raises
+    ------
+    ConfigError
+        Where it is empty or `HUMAN`.
+    """
+    if name.strip() in ("", HUMAN):
+        raise ConfigError(f"{name!r} cannot be the name of a model; choose another one.")
+    return name
 
 
 class _Frozen(BaseModel):
@@ -126,6 +142,14 @@ class ModelCard(_Frozen):
     created: str = ""
     software: dict[str, str] = Field(default_factory=dict)
     weights_sha256: str = ""
+
+    @field_validator("name")
+    @classmethod
+    def _proposals_can_be_told_from_dots(cls, name: str) -> str:
+        try:
+            return check_model_name(name)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
 
     @field_validator("arguments")
     @classmethod

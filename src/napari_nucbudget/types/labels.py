@@ -53,14 +53,20 @@ class AnnotatedImage:
     tissue: str = "unknown"
     split: str = "train"
     dataset: str = ""
-    origin: str = ""
-    """Name of the `Provenance` that the image belongs to."""
+    folder: str = ""
+    """Whole path of the label set that it was read from: tells sets of one name apart."""
+    origin: Provenance | None = None
     whole: ImageSource | None = None
     stain: StainStatistics | None = None
 
     @property
     def name(self) -> str:
         return self.source.name
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What tells the image from all others: its label set and its name."""
+        return self.folder or self.dataset, self.name
 
     @property
     def mpp(self) -> float:
@@ -113,7 +119,7 @@ class LabelSet:
 
     @classmethod
     def concat(cls, parts: list[LabelSet]) -> LabelSet:
-        """Several label sets as one; their classes must be the same.
+        """Several label sets as one; their classes must have the same names.
 
         Raises
         ------
@@ -124,7 +130,7 @@ class LabelSet:
             raise LabelSetError("There is no label set to join.")
         first = parts[0]
         for part in parts[1:]:
-            if part.classes != first.classes:
+            if part.classes.names != first.classes.names:
                 raise LabelSetError(
                     f"Label sets with different classes cannot be joined: "
                     f"{list(first.classes.names)} and {list(part.classes.names)}."
