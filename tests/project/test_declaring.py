@@ -37,6 +37,25 @@ def test_an_image_is_known_by_its_file_however_it_is_called(
     assert store.image(store.add_image((50, 50), path=other)).name == "one.tif (2)"
 
 
+def test_images_that_begin_alike_are_told_apart_while_both_are_there(
+    store: ProjectStore, tmp_path: Path
+) -> None:
+    """As uncompressed scans with a white margin."""
+    margin = b"\xff" * (2 << 20)
+    files = [tmp_path / f"{name}.tif" for name in "ab"]
+    for number, file in enumerate(files):
+        file.write_bytes(margin + bytes([number]) * 1000)
+    ids = [store.add_image((50, 50), path=file) for file in files]
+    assert len(set(ids)) == 2
+    assert [store.add_image((50, 50), path=file) for file in files] == ids
+    copy = tmp_path / "copy.tif"
+    copy.write_bytes(files[1].read_bytes())
+    assert store.add_image((50, 50), path=copy) == ids[1]
+    (tmp_path / "moved").mkdir()
+    moved = [file.rename(tmp_path / "moved" / file.name) for file in files]
+    assert [store.add_image((50, 50), path=file) for file in moved] == ids
+
+
 def test_a_project_that_moves_with_its_images_finds_them(
     store: ProjectStore, slide: Path, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_nucbudget.errors import ConfigError, ProjectError
-from napari_nucbudget.project.images import ProjectImage, fingerprint, relative_path
+from napari_nucbudget.project.images import ProjectImage, fingerprint, relative_path, same_content
 from napari_nucbudget.project.journal import ClassesChange, ClassRow, FieldChange, RowsChange
 from napari_nucbudget.project.reading import ProjectReader
 from napari_nucbudget.project.state import IMAGE_COLUMNS, Field, image_from_row
@@ -55,10 +55,12 @@ class DeclaringStore(ProjectReader):
         """
         seen = None if path is None else fingerprint(Path(path))
         with self._guard:
-            for image in self.images:
-                same = image.fingerprint == seen if seen else image.path is None
-                if same and (seen or image.name == name) and image.shape == tuple(shape):
-                    return image.id
+            if path is None:
+                known = self._without_file(name, shape)
+            else:
+                known = self.known_image(Path(path), shape)
+            if known is not None:
+                return known.id
             name = name or (Path(path).name if path is not None else "image")
             row = (
                 max(self._state.images, default=0) + 1,
@@ -84,6 +86,34 @@ class DeclaringStore(ProjectReader):
             self._state.tables[added.id] = NucleiTable(self._state.width)
             self._announce(f"add image {added.name}", images=True)
             return added.id
+
+    def known_image(self, path: Path, shape: tuple[int, int]) -> ProjectImage | None:
+        """The image of the project that a file is, wherever it lies.
+
+        It has the fingerprint and the shape, and where the project's own file is there too, the
+        content. Of several, the one whose own file it is, then one of its name.
+        """
+        seen = fingerprint(path)
+        alike = [i for i in self.images if i.fingerprint == seen and i.shape == tuple(shape)]
+        files = {image.id: self.image_file(image.id) for image in alike}
+
+        def rank(image: ProjectImage) -> tuple[bool, bool]:
+            state, file = files[image.id]
+            own = state == "found" and file is not None and file.samefile(path)
+            return not own, Path(image.path or "").name != path.name
+
+        for image in sorted(alike, key=rank):
+            state, file = files[image.id]
+            if state != "found" or file is None or same_content(file, path):
+                return image
+        return None
+
+    def _without_file(self, name: str | None, shape: tuple[int, int]) -> ProjectImage | None:
+        """The image without a file that is called so."""
+        for image in self.images:
+            if image.path is None and image.name == name and image.shape == tuple(shape):
+                return image
+        return None
 
     def describe_image(
         self,

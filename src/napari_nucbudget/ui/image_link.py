@@ -15,7 +15,6 @@ import numpy as np
 from napari_nucbudget.bridge.layers import image_source, known_pixel_size
 from napari_nucbudget.errors import ProjectError
 from napari_nucbudget.project import SUFFIX, ProjectImage, ProjectStore
-from napari_nucbudget.project.images import fingerprint
 from napari_nucbudget.project.recovery import data_folder
 from napari_nucbudget.types.image import ImageSource, mpp_differ
 from napari_nucbudget.ui.viewport import image_shape
@@ -142,10 +141,9 @@ def _known_array(store: ProjectStore, layer: Image) -> ProjectImage | None:
 
 
 def _known_file(store: ProjectStore, file: Path, shape: tuple[int, int]) -> ProjectImage | None:
-    seen = fingerprint(file)
-    for image in store.images:
-        if image.fingerprint == seen and image.shape == shape:
-            return image
+    known = store.known_image(file, shape)
+    if known is not None:
+        return known
     former = _of_path(store, file)
     if former is not None:
         raise ProjectError(
