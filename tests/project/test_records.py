@@ -32,6 +32,15 @@ def test_a_model_is_noted_once(store: ProjectStore) -> None:
     assert [m.weights_sha256 for m in Records(store).models()] == ["ab", "cd"]
 
 
+def test_a_model_that_is_applied_again_is_the_one_in_use(
+    store: ProjectStore, opened: Callable[..., ProjectStore]
+) -> None:
+    for name in ("fast", "fcn", "fast"):
+        Records(store).use_model(name, "detection")
+    store.close()
+    assert [m.name for m in Records(opened()).models()] == ["fcn", "fast"]
+
+
 def test_checks_come_back_newest_first_also_in_a_project_of_the_first_version(
     store: ProjectStore, opened: Callable[..., ProjectStore]
 ) -> None:

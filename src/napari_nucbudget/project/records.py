@@ -118,19 +118,25 @@ class Records:
     def use_model(
         self, name: str, task: str, *, path: str | None = None, weights_sha256: str | None = None
     ) -> None:
-        """Note that a model was applied; the same one is noted once."""
-        known = {(m.name, m.task, m.path, m.weights_sha256) for m in self.models()}
-        if (name, task, path, weights_sha256) in known:
+        """Note that a model was applied; the same one is noted once, with its last time."""
+        model = (name, task, path, weights_sha256)
+        used = [(m.name, m.task, m.path, m.weights_sha256) for m in self.models()]
+        if used and used[-1] == model:
             return
         with self._store.transaction() as connection:
             connection.execute(
+                "DELETE FROM models_used WHERE name IS ? AND task IS ? AND path IS ? "
+                "AND weights_sha256 IS ?",
+                model,
+            )
+            connection.execute(
                 "INSERT INTO models_used (name, task, path, weights_sha256, time) "
                 "VALUES (?, ?, ?, ?, ?)",
-                (name, task, path, weights_sha256, time.time()),
+                (*model, time.time()),
             )
 
     def models(self) -> list[ModelUse]:
-        """Models that were applied, in the order of their first use."""
+        """Models that were applied, in the order of their last use."""
         rows = self._store.select(
             "SELECT name, task, path, weights_sha256, time FROM models_used ORDER BY id"
         )
