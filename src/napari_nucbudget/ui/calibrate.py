@@ -18,10 +18,10 @@ def set_pixel_size(viewer: Viewer, image: Image, mpp: float) -> None:
 
     Layers with the same scale and units as the image (points and shapes drawn
     on it) are changed alike, so they stay in place; the camera keeps showing
-    the same pixels.
+    the same pixels, and a mirrored image stays mirrored.
     """
     scale, units = np.asarray(image.scale)[-2:].copy(), image.units[-2:]
-    factor = mpp / scale
+    factor = mpp / np.abs(scale)
     together = [
         layer
         for layer in viewer.layers

@@ -39,6 +39,8 @@ FREE_KEYS = "QWEGHJKNU"
 """Plain keys that napari leaves free for points and images."""
 TAKEN_KEYS = "ASPVXZ"
 """Plain keys with which napari works on points."""
+TAKEN_WITH_CTRL = "ACOQSVWXYZ"
+"""Undo, copy, save and other keys that mean the same in every program."""
 DEFAULT_KEYS = {
     "next_proposal": "N",
     "previous_proposal": "Shift+N",
@@ -86,6 +88,11 @@ def check_key(key: str) -> str:
     if not parts and letter in TAKEN_KEYS:
         raise ConfigError(
             f"napari needs the key {letter} for points. Free letters are {', '.join(FREE_KEYS)}."
+        )
+    if "Ctrl" in parts and letter in TAKEN_WITH_CTRL:
+        raise ConfigError(
+            f"The key {parts}{letter} is taken, as in most programs. Free letters are "
+            f"{', '.join(FREE_KEYS)}."
         )
     return parts + letter
 
