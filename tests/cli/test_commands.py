@@ -108,7 +108,7 @@ def test_a_detector_is_trained_and_detects(run, labels, image, tmp_path):
 def test_training_into_a_folder_with_a_model_is_refused(run, labels, model):
     code, _, stderr = run("train", "detector", "--data", labels, "--out", model)
     assert code == 2
-    assert "--resume" in stderr
+    assert "holds a run already. Give another folder." in stderr  # no state: nothing to resume
 
 
 def test_an_unknown_setting_is_named(run, labels, tmp_path):
