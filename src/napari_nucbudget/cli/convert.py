@@ -109,13 +109,21 @@ def _scheme(names: str | None) -> ClassScheme | None:
 
 
 def _chosen(found: list[PointsFile], given: Path, only: str | None) -> list[PointsFile]:
+    """The image of that name, with or without the suffix of its file; all without a name."""
+    from napari_nucbudget.io.image_names import image_title
+
     if only is None:
         return found
-    one = [p for p in found if only in (p.image, Path(p.image).stem)]
-    if not one:
-        there = ", ".join(p.image or "(without a name)" for p in found[:8])
+    exact = [p for p in found if p.image == only]
+    chosen = exact or [p for p in found if image_title(p) == only]
+    if len(chosen) == 1:
+        return chosen
+    there = ", ".join(p.image or "(without a name)" for p in (chosen or found)[:8])
+    if not chosen:
         raise PointsError(f"{given} holds no image {only!r}; it holds {there}.")
-    return one
+    raise PointsError(
+        f"{given} holds {len(chosen)} images {only!r}: {there}. Give the whole name of one."
+    )
 
 
 def _proposals(points: PointsFile) -> int:
@@ -231,6 +239,7 @@ def _is_set(given: Path, reads: str | None) -> bool:
 def _files(out: Path, found: list[PointsFile], target: Format, several: bool) -> list[Path]:
     """One file an image; a folder of them where there are several, or OUT is one."""
     from napari_nucbudget.io.formats import write_points
+    from napari_nucbudget.io.image_names import image_title
 
     if len(found) == 1 and not out.is_dir() and (out.suffix or not several):
         return [write_points(out, found[0], format=target.name)]
@@ -240,7 +249,7 @@ def _files(out: Path, found: list[PointsFile], target: Format, several: bool) ->
             "or choose one image by --only."
         )
     suffix = target.suffixes[0]
-    names = [Path(p.image).stem or f"image{i + 1}" for i, p in enumerate(found)]
+    names = [image_title(p) or f"image{i + 1}" for i, p in enumerate(found)]
     if len(set(names)) < len(names):
         names = [f"{name}-{i + 1}" for i, name in enumerate(names)]
     return [

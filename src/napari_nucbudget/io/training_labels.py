@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePath
 
 import numpy as np
 
 from napari_nucbudget.errors import OutputError
 from napari_nucbudget.io.formats.points_file import Labelled, PointsFile
+from napari_nucbudget.io.image_names import image_title
 from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet, Provenance
 from napari_nucbudget.types.nuclei import HUMAN, Nuclei
@@ -72,19 +72,14 @@ def training_labels(
         annotated += _crops(whole) if crops else [whole]
     before = images[0].labelled
     given = provenance or (before.provenance if before else None)
-    given = given or Provenance(_stem(images[0].image) or "labels")
+    given = given or Provenance(image_title(images[0]) or "labels")
     return LabelSet(tuple(annotated), classes, (given,))
-
-
-def _stem(name: str) -> str:
-    """File name without its last suffix, fit for a file name itself."""
-    return PurePath(name.replace("\\", "/")).stem
 
 
 def _annotated(
     points: PointsFile, patient: str | None, tissue: str | None, split: str | None
 ) -> AnnotatedImage:
-    name = _stem(points.image) or "image"
+    name = image_title(points) or "image"
     if points.source is None:
         raise OutputError(
             f"A label set holds the image itself; give the file that the nuclei of {name!r} lie on."
