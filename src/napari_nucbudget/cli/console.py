@@ -12,7 +12,7 @@ import typer
 from napari_nucbudget.errors import OutputError
 from napari_nucbudget.types.progress import result_of
 
-__all__ = ["AsJson", "Device", "Model", "apart", "table_format", "watch", "writable"]
+__all__ = ["AsJson", "Device", "Model", "apart", "spare", "table_format", "watch", "writable"]
 
 Result = TypeVar("Result")
 
@@ -54,8 +54,7 @@ def writable(given: Path | None, image: Path, suffix: str, many: bool) -> Path |
     if many and given.suffix and not given.is_dir():
         raise OutputError(f"With several images, {given} must be a folder, not a file.")
     try:
-        if path.exists() and image.exists() and path.samefile(image):
-            raise OutputError(f"{path} is the image itself; choose another place for the result.")
+        spare(image, path)
         path.parent.mkdir(parents=True, exist_ok=True)
         probe = path.with_name(f".{secrets.token_hex(8)}.probe")
         probe.touch()
@@ -65,6 +64,19 @@ def writable(given: Path | None, image: Path, suffix: str, many: bool) -> Path |
             f"{path} cannot be written: {error.strerror or error}. Choose another place."
         ) from error
     return path
+
+
+def spare(given: Path, place: Path, *, what: str = "the image") -> None:
+    """Refuse to write a result over what it is made from, or into a folder of that.
+
+    Raises
+    ------
+    OutputError
+    """
+    if place.exists() and given.exists() and place.samefile(given):
+        raise OutputError(f"{place} is {what} itself; choose another place for the result.")
+    if given.is_dir() and place.resolve().is_relative_to(given.resolve()):
+        raise OutputError(f"{place} lies inside {what}; choose another place for the result.")
 
 
 def apart(places: Iterable[Path | None], images: Iterable[Path]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_nucbudget.cli.console import AsJson
+from napari_nucbudget.cli.console import AsJson, spare
 from napari_nucbudget.errors import ConfigError, OutputError, PixelSizeError, PointsError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def convert(
     as_json: AsJson = False,
 ) -> None:
     """Convert points: CSV, GeoJSON (QuPath), parquet, COCO, label sets, counts, .mat."""
-    from napari_nucbudget.io.formats import FORMATS, format_to_write, read_points
+    from napari_nucbudget.io.formats import FORMATS, format_to_write, read_points, write_points
 
     if writes is None and not out.suffix:
         raise OutputError(f"{out} has no suffix; name the format: --to {' | '.join(_writable())}.")
@@ -78,13 +78,16 @@ def convert(
         )
     taken = sum(_proposals(points) for points in found) if accept else 0
     found = [_completed(points, image, mpp, field or [], accept) for points in found]
+    several = len(found) > 1 or (only is None and _is_set(given, reads))
+    places = [out] if target.name == "label-set" else _places(out, found, target, several)
+    _spare(places, given, image)
     if target.name == "label-set":
         labels = _label_set(out, found, crops, patient, licence, cite, taken)
-        places, written = [out], labels.nuclei_count
-        remarks = _left_out(found, labels)
+        written, remarks = labels.nuclei_count, _left_out(found, labels)
     else:
-        several = len(found) > 1 or (only is None and _is_set(given, reads))
-        places, written, remarks = _files(out, found, target, several), _nuclei(found), []
+        for place, points in zip(places, found, strict=True):
+            write_points(place, points, format=target.name)
+        written, remarks = _nuclei(found), []
     _report(found, places, target, written, remarks, as_json)
 
 
@@ -236,13 +239,12 @@ def _is_set(given: Path, reads: str | None) -> bool:
     return (reads or format_to_read(given).name) == "crchisto"
 
 
-def _files(out: Path, found: list[PointsFile], target: Format, several: bool) -> list[Path]:
+def _places(out: Path, found: list[PointsFile], target: Format, several: bool) -> list[Path]:
     """One file an image; a folder of them where there are several, or OUT is one."""
-    from napari_nucbudget.io.formats import write_points
     from napari_nucbudget.io.image_names import image_title
 
     if len(found) == 1 and not out.is_dir() and (out.suffix or not several):
-        return [write_points(out, found[0], format=target.name)]
+        return [out]
     if out.suffix and not out.is_dir():
         raise OutputError(
             f"There are {len(found)} images: {out} must be a folder (with --to {target.name}), "
@@ -252,10 +254,20 @@ def _files(out: Path, found: list[PointsFile], target: Format, several: bool) ->
     names = [image_title(p) or f"image{i + 1}" for i, p in enumerate(found)]
     if len(set(names)) < len(names):
         names = [f"{name}-{i + 1}" for i, name in enumerate(names)]
-    return [
-        write_points(out / f"{name}{suffix}", points, format=target.name)
-        for name, points in zip(names, found, strict=True)
-    ]
+    return [out / f"{name}{suffix}" for name in names]
+
+
+def _spare(places: list[Path], given: Path, image: Path | None) -> None:
+    """Refuse to write over the image or the input, or into a label set that is the input."""
+    from napari_nucbudget.io.formats.label_set import is_label_set
+
+    for place in places:
+        if image is not None:
+            spare(image, place)
+        if not given.is_dir():
+            spare(given, place, what="the input")
+        elif is_label_set(given):
+            spare(given, place, what="the label set that is read")
 
 
 def _report(
