@@ -236,12 +236,12 @@ class Nuclei:
             raise PointsError(f"A coordinate, score or id is not a number: {error}.") from error
         label: ArrayLike = -1
         if "label" in frame:
-            names = frame["label"].fillna("").astype(str)
+            names = frame["label"].astype(object).fillna("").astype(str)
             index = {name: classes.index(name) for name in names.unique()}
             label = names.map(index).to_numpy(np.int16)
         origin: Any = HUMAN
         if "origin" in frame:
-            origin = frame["origin"].fillna(HUMAN).replace("", HUMAN).astype(object).to_numpy()
+            origin = frame["origin"].astype(object).fillna(HUMAN).replace("", HUMAN).to_numpy()
         columns = [f"p_{name}" for name in classes.names]
         prob = frame[columns].to_numpy(np.float32) if set(columns) <= set(frame) else None
         return cls.from_points(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from napari_nucbudget.errors import PointsError
 from napari_nucbudget.io.formats.colors import hex_of, spare_color
 from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme, NucleusClass
 
-__all__ = ["ClassBook", "by_name", "check_one_each"]
+__all__ = ["ClassBook", "by_name", "check_one_each", "other_classes"]
 
 
 class ClassBook:
@@ -104,3 +105,12 @@ def check_one_each(values: list[list[float | None]], wrote: tuple[str, ...]) -> 
         raise PointsError(
             f"a nucleus has not one probability for each of the file's classes, {', '.join(wrote)}."
         )
+
+
+def other_classes(wrote: Sequence[str], classes: ClassScheme) -> tuple[str, ...]:
+    """A sentence where a file has probabilities of other classes (`wrote`) than the wanted ones."""
+    extra = [name for name in wrote if name not in classes.names]
+    lacking = [name for name in classes.names if name not in wrote]
+    told = [f"those of {', '.join(extra)} were left out"] if extra else []
+    told += [f"there are none of {', '.join(lacking)}"] if lacking else []
+    return (f"The file's probabilities are of other classes: {'; '.join(told)}.",) if told else ()

@@ -24,10 +24,11 @@ from typing import Any, Literal
 from napari_nucbudget.errors import ConfigError, PointsError
 from napari_nucbudget.io.csv_table import read_csv_table
 from napari_nucbudget.io.files import write_atomically
-from napari_nucbudget.io.formats.facts import VERSION, Facts, check_version, facts_of, read_facts
+from napari_nucbudget.io.formats.facts import VERSION, check_version, facts_of, read_facts
 from napari_nucbudget.io.formats.format import EVERYTHING, Format
-from napari_nucbudget.io.formats.points_file import PointsFile, checked
-from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme
+from napari_nucbudget.io.formats.points_file import PointsFile
+from napari_nucbudget.io.formats.points_table import points_of_table
+from napari_nucbudget.types.classes import ClassScheme
 from napari_nucbudget.types.nuclei import Nuclei
 
 __all__ = ["CSV", "PointsFile", "read_points_csv", "write_points_csv"]
@@ -120,13 +121,8 @@ def read_images(path: Path, classes: ClassScheme | None = None) -> list[PointsFi
     header, table = _header(path, text)
     facts = read_facts(header, path)
     try:
-        frame, scheme = _table(table), classes or facts.classes or DEFAULT_CLASSES
-        if "label" not in frame and "class" in frame:
-            frame = frame.rename(columns={"class": "label"})
-        parts = {facts.image: frame}
-        if "image" in frame and len(frame):
-            parts = {str(name): part for name, part in frame.groupby("image", sort=False)}
-        tables = {name: Nuclei.from_frame(part, scheme) for name, part in parts.items()}
+        frame = _table(table)
+        return points_of_table(frame, facts, classes, _completeness(header, len(frame), table))
     except ConfigError as error:  # a class that is not known
         raise PointsError(
             f"{path}: {error} Correct it, or name all classes in the first lines of the file: "
@@ -136,12 +132,6 @@ def read_images(path: Path, classes: ClassScheme | None = None) -> list[PointsFi
         raise PointsError(f"{path}: {error}") from error
     except (TypeError, ValueError) as error:
         raise PointsError(f"{path} is not a table of points: {error}.") from error
-    remarks = _completeness(header, len(frame), table) + _remarks(list(frame), scheme)
-    own = facts if len(tables) < 2 else Facts(mpp=facts.mpp)  # what the header says is of one
-    return [
-        checked(PointsFile(nuclei, own.mpp, name, own.shape, own.fields, remarks=remarks))
-        for name, nuclei in tables.items()
-    ]
 
 
 def _completeness(header: dict[str, Any], rows: int, table: str) -> tuple[str, ...]:
@@ -165,16 +155,6 @@ def _table(text: str) -> Any:
         keep_default_na=False,
         na_values={c: ["", "NA", "NaN", "nan"] for c in columns if c not in words},
     )
-
-
-def _remarks(columns: list[str], classes: ClassScheme) -> tuple[str, ...]:
-    """What of the table is not read although its name suggests that it might be."""
-    meant = {f"p_{name}" for name in classes.names}
-    found = meant & set(columns)
-    if found and found < meant:
-        missing = ", ".join(sorted(meant - found))
-        return (f"The probabilities were left out: there is no column {missing}.",)
-    return ()
 
 
 def _header(path: Path, text: str) -> tuple[dict[str, Any], str]:

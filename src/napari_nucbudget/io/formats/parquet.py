@@ -10,9 +10,9 @@ from napari_nucbudget.errors import ConfigError, PointsError
 from napari_nucbudget.io.files import write_atomically
 from napari_nucbudget.io.formats.facts import VERSION, check_version, facts_of, read_facts
 from napari_nucbudget.io.formats.format import EVERYTHING, Format
-from napari_nucbudget.io.formats.points_file import PointsFile, checked
-from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme
-from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.io.formats.points_file import PointsFile
+from napari_nucbudget.io.formats.points_table import points_of_table
+from napari_nucbudget.types.classes import ClassScheme
 
 __all__ = ["PARQUET", "read_parquet", "write_parquet"]
 
@@ -39,8 +39,10 @@ def write_parquet(path: Path, points: PointsFile) -> Path:
     return path
 
 
-def read_parquet(path: Path, classes: ClassScheme | None = None) -> PointsFile:
-    """Points from a parquet file with columns y and x at least.
+def read_parquet(path: Path, classes: ClassScheme | None = None) -> list[PointsFile]:
+    """Points from a parquet file with columns y and x at least; one table an image.
+
+    The columns mean what they mean in a CSV, see `points_of_table`.
 
     Raises
     ------
@@ -64,17 +66,18 @@ def read_parquet(path: Path, classes: ClassScheme | None = None) -> PointsFile:
     check_version(header.get("version", VERSION), path)
     facts = read_facts(header, path)
     try:
-        nuclei = Nuclei.from_frame(frame, classes or facts.classes or DEFAULT_CLASSES)
+        return points_of_table(frame, facts, classes)
     except (ConfigError, PointsError) as error:
         raise PointsError(f"{path}: {error}") from error
-    return checked(PointsFile(nuclei, facts.mpp, facts.image, facts.shape, facts.fields))
+    except (TypeError, ValueError) as error:
+        raise PointsError(f"{path} is not a table of points: {error}.") from error
 
 
 PARQUET = Format(
     name="parquet",
     title="Table of nuclei (parquet)",
     suffixes=(".nuclei.parquet", ".parquet"),
-    read=lambda path, classes: [read_parquet(path, classes)],
+    read=read_parquet,
     write=write_parquet,
     keeps=EVERYTHING,
 )
