@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_nucbudget.errors import ConfigError, PointsError
 from napari_nucbudget.io.files import write_atomically
-from napari_nucbudget.io.formats.class_book import ClassBook, by_name
+from napari_nucbudget.io.formats.class_book import ClassBook, by_name, other_classes
 from napari_nucbudget.io.formats.coordinates import from_file, shortest, to_file
 from napari_nucbudget.io.formats.facts import VERSION, check_version, facts_of, read_facts
 from napari_nucbudget.io.formats.format import EVERYTHING, Format
@@ -177,6 +177,8 @@ def _points(path: Path, body: dict[str, Any], given: ClassScheme | None) -> list
         remarks: tuple[str, ...] = ()
         if any(boxed):
             remarks = (f"{sum(boxed):,} boxes were taken as their middles.",)
+        if any("prob" in row for row in rows):
+            remarks += other_classes(wrote, scheme)
         found.append(
             PointsFile(
                 _nuclei(rows, label, scheme, wrote),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_nucbudget.core.outline import enclosed
 from napari_nucbudget.errors import ConfigError, PointsError
-from napari_nucbudget.io.formats.class_book import ClassBook, check_one_each
+from napari_nucbudget.io.formats.class_book import ClassBook, check_one_each, other_classes
 from napari_nucbudget.io.formats.coordinates import from_file
 from napari_nucbudget.io.formats.facts import Facts, check_version, read_facts
 from napari_nucbudget.io.formats.geojson_ids import nucleus_id
@@ -226,6 +226,8 @@ class _Table:
             )
         if self.nowhere:
             remarks += (f"{self.nowhere:,} objects without a place (geometry null) were left out.",)
+        if nuclei.prob is not None and not self.book.open:
+            remarks += other_classes(self._typed(), classes)
         facts = self.facts
         fields = tuple(self.fields) or facts.fields
         return PointsFile(nuclei, facts.mpp, facts.image, facts.shape, fields, remarks=remarks)
@@ -243,6 +245,11 @@ class _Table:
             return np.array([next(without) if i is None else i for i in self.id], dtype=np.int64)
         except OverflowError as error:
             raise PointsError(f"{self.path}: an id does not fit into 64 bits.") from error
+
+    def _typed(self) -> list[str]:
+        """The classes of the file's probabilities; one that is missing in each row is no other."""
+        known = self.facts.classes.names if self.facts.classes else ()
+        return list(dict.fromkeys([*known, *(name for row in self.prob for name in row)]))
 
     def _probabilities(self, classes: ClassScheme) -> NDArray[np.float32] | None:
         if not self.probabilities and not any(self.prob):
