@@ -239,6 +239,29 @@ def test_what_is_left_out_of_a_label_set_is_said_and_not_counted(run, image, tmp
     assert "1 dots outside the image, or outside its crops, were left out" in stderr
 
 
+def test_dots_in_two_crops_are_not_taken_off_those_that_are_left_out(run, image, tmp_path):
+    nuclei = Nuclei.from_points([[20, 20], [25, 25], [60, 70], [30, 400]])
+    table = write_points(tmp_path / "a.csv", PointsFile(nuclei, 0.55, "discs.png"))
+    fields = ("--field", "0,0,40,40", "--field", "10,10,40,40", "--crops")
+    code, stdout, stderr = run(
+        "convert", table, tmp_path / "set", "--to", "label-set", "--image", image, *fields
+    )
+    assert code == 0
+    assert "4 nuclei" in stdout  # two, in each of two crops
+    assert "2 dots outside the image, or outside its crops, were left out" in stderr
+
+
+def test_dots_outside_the_image_are_said_beside_other_remarks(run, image, tmp_path):
+    text = "# nuclei: 9\ny,x\n-3,2\n500,2\n"
+    (tmp_path / "a.csv").write_text(text)
+    base = ("convert", tmp_path / "a.csv", tmp_path / "b.geojson", "--image", image)
+    code, _, stderr = run(*base, "--mpp", "0.55")
+    assert code == 0
+    assert "The header counts 9 nuclei" in stderr
+    assert stderr.count("lie outside the image") == 1
+    assert "2 of 2 nuclei lie outside the image, the first at x=2, y=-3" in stderr
+
+
 def test_a_table_that_contradicts_its_image_about_the_pixel_size_is_refused(
     run, table, image, tmp_path
 ):

@@ -83,7 +83,7 @@ def convert(
     _spare(places, given, image)
     if target.name == "label-set":
         labels = _label_set(out, found, crops, patient, licence, cite, taken)
-        written, remarks = labels.nuclei_count, _left_out(found, labels)
+        written, remarks = labels.nuclei_count, _left_out(found, crops)
     else:
         for place, points in zip(places, found, strict=True):
             write_points(place, points, format=target.name)
@@ -155,10 +155,9 @@ def _completed(
             )
         if source.mpp is None and points.mpp is not None:
             source = open_image(image, mpp=points.mpp)
-        points = replace(
-            points, source=source, shape=source.shape, mpp=source.mpp, image=image.name
+        points = checked(
+            replace(points, source=source, shape=source.shape, mpp=source.mpp, image=image.name)
         )
-        points = checked(points) if not points.remarks else points
     if fields:
         points = replace(points, fields=tuple(_region(text, points) for text in fields))
     return replace(points, nuclei=accept_all(points.nuclei)) if accept else points
@@ -216,10 +215,10 @@ def _nuclei(found: list[PointsFile]) -> int:
     return sum(len(points.nuclei) for points in found)
 
 
-def _left_out(found: list[PointsFile], labels: LabelSet) -> list[str]:
+def _left_out(found: list[PointsFile], crops: bool) -> list[str]:
     """What of the points did not become labels, and why."""
     proposed = sum(_proposals(points) for points in found)
-    beyond = _nuclei(found) - proposed - labels.nuclei_count
+    beyond = sum(_beyond(points, crops) for points in found)
     remarks = []
     if proposed:
         remarks.append(
@@ -228,6 +227,21 @@ def _left_out(found: list[PointsFile], labels: LabelSet) -> list[str]:
     if beyond:
         remarks.append(f"{beyond:,} dots outside the image, or outside its crops, were left out.")
     return remarks
+
+
+def _beyond(points: PointsFile, crops: bool) -> int:
+    """Number of persons' dots outside the image, or in no field where these are cut out."""
+    import numpy as np
+
+    from napari_nucbudget.types.image import Region
+    from napari_nucbudget.types.nuclei import HUMAN
+
+    if points.source is None:
+        return 0
+    yx = points.nuclei.yx[points.nuclei.origin == HUMAN]
+    shape = points.source.shape
+    parts = [field.clipped(shape) for field in points.fields] if crops else [Region.whole(shape)]
+    return int((~np.any([part.contains(yx) for part in parts], axis=0)).sum())
 
 
 def _is_set(given: Path, reads: str | None) -> bool:

@@ -14,6 +14,8 @@ from napari_nucbudget.types.stain import StainStatistics
 
 __all__ = ["Labelled", "PointsFile", "checked"]
 
+OUTSIDE = "nuclei lie outside the image"
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -65,16 +67,20 @@ class PointsFile:
 
 
 def checked(points: PointsFile) -> PointsFile:
-    """The same points, with a remark where some of them lie outside the image; all are kept."""
+    """The same points, with a remark where some of them lie outside the image; all are kept.
+
+    It takes the place of an earlier one, which knew less of the image.
+    """
     yx = points.nuclei.yx
     outside = (yx < -0.5).any(axis=1)
     if points.shape is not None:
         outside |= ~Region.whole(points.shape).contains(yx)
+    remarks = tuple(remark for remark in points.remarks if OUTSIDE not in remark)
     if not outside.any():
-        return points
+        return replace(points, remarks=remarks)
     y, x = yx[np.argmax(outside)]
     remark = (
-        f"{int(outside.sum()):,} of {len(yx):,} nuclei lie outside the image, the first at "
+        f"{int(outside.sum()):,} of {len(yx):,} {OUTSIDE}, the first at "
         f"x={x:g}, y={y:g}. Coordinates are level-0 pixels from its top left."
     )
-    return replace(points, remarks=(*points.remarks, remark))
+    return replace(points, remarks=(*remarks, remark))
