@@ -16,7 +16,8 @@ Every value after ``# key:`` is JSON; ``# shape:`` and ``# fields:`` are there w
 from __future__ import annotations
 
 import json
-from csv import QUOTE_MINIMAL, QUOTE_NONNUMERIC
+from csv import QUOTE_MINIMAL, QUOTE_NONNUMERIC, reader
+from csv import Error as CsvError
 from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
@@ -119,6 +120,7 @@ def read_images(path: Path, classes: ClassScheme | None = None) -> list[PointsFi
             "Save it as 'CSV UTF-8'."
         ) from error
     header, table = _header(path, text)
+    _check_separator(path, table)
     facts = read_facts(header, path)
     try:
         frame = _table(table)
@@ -161,22 +163,56 @@ def _header(path: Path, text: str) -> tuple[dict[str, Any], str]:
     """The header's facts, and the table below it."""
     facts: dict[str, Any] = {}
     start = 0
-    while text.startswith("#", start):
+    while text.startswith(("#", '"# '), start):
         end = text.find("\n", start)
         end = len(text) if end < 0 else end
-        line = text[start:end]
+        line = _unpadded(text[start:end])
         start = end + 1
         if line.startswith(TITLE):
             check_version(line.removeprefix(TITLE).strip(), path)
             continue
         key, colon, value = line[1:].partition(":")
-        if not colon:
-            continue
-        try:
-            facts[key.strip()] = json.loads(value)
-        except json.JSONDecodeError:
-            facts[key.strip()] = value.strip()
+        if colon:
+            facts[key.strip()] = _value(value.strip())
     return facts, text[start:]
+
+
+def _unpadded(line: str) -> str:
+    """A line of the header as it was before a spreadsheet made cells of it, quoted and padded."""
+    if line.startswith('"'):
+        line = _joined(line)
+    return line.rstrip(",;\t\r ")
+
+
+def _value(text: str) -> Any:
+    """The JSON, also where a spreadsheet split it into cells; else the words as they are."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        pass
+    try:
+        return json.loads(_joined(text))
+    except json.JSONDecodeError:
+        return text
+
+
+def _joined(cells: str) -> str:
+    """The words of cells, without the quotes around them; as they are where one is too long."""
+    try:
+        return ",".join(next(reader([cells]), []))
+    except CsvError:
+        return cells
+
+
+def _check_separator(path: Path, table: str) -> None:
+    """Refuse the columns of spreadsheets in countries with decimal commas, in words for those."""
+    first = table.partition("\n")[0]
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if {"y", "x"} <= {column.strip('" \r') for column in first.split(separator)}:
+            raise PointsError(
+                f"{path} has {name} between its columns; save it with commas between them, and "
+                "with decimal points in the numbers."
+            )
 
 
 CSV = Format(

@@ -58,7 +58,7 @@ def read_facts(facts: dict[str, Any], path: Path) -> Facts:
         shape = facts.get("shape")
         return Facts(
             classes=classes,
-            mpp=None if facts.get("mpp") is None else check_mpp(facts["mpp"], of="its header"),
+            mpp=_pixel_size(facts.get("mpp")),
             image=str(facts.get("image", "")),
             shape=None if shape is None else (int(shape[0]), int(shape[1])),
             fields=tuple(_field(box) for box in facts.get("fields", [])),
@@ -69,6 +69,17 @@ def read_facts(facts: dict[str, Any], path: Path) -> Facts:
         raise PointsError(
             f"{path} is not a table of points: its header cannot be understood ({error})."
         ) from error
+
+
+def _pixel_size(given: Any) -> float | None:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise ValueError(
+            f"the pixel size, mpp, is {given!r} and no number; write it in µm per pixel, with a "
+            "decimal point"
+        )
+    return check_mpp(given, of="its header")
 
 
 def _field(box: Any) -> Region:
