@@ -52,6 +52,13 @@ def test_annotations_have_their_names_places_and_areas(tmp_path: Path) -> None:
     np.testing.assert_array_equal(inside, [True, False, True, False])
 
 
+def test_classes_name_regions_however_they_are_spelt(tmp_path: Path) -> None:
+    spelt = [{"name": "Stroma"}, {"names": ["Tumor", "In"]}, "Necrosis", {}, None]
+    features = [feature([SQUARE], classification=each) for each in spelt]
+    regions = read_regions(write(tmp_path / "a.geojson", features), SHAPE)
+    assert list(regions) == ["Stroma", "Tumor: In", "Necrosis", "region 4", "region 5"]
+
+
 def test_one_feature_and_a_bare_list_are_read(tmp_path: Path) -> None:
     for content in (feature([SQUARE], name="a"), [feature([SQUARE], name="a")]):
         (tmp_path / "a.json").write_text(json.dumps(content))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_nucbudget.core.outline import Outline, Outlines
 from napari_nucbudget.errors import PointsError, RegionError
 from napari_nucbudget.io.formats.coordinates import from_file
+from napari_nucbudget.io.formats.geojson_class import class_name
 from napari_nucbudget.io.formats.json_stream import json_members
 from napari_nucbudget.types.names import free_name
 
@@ -111,7 +112,7 @@ def _feature(path: Path, feature: Any) -> Iterator[tuple[str, list[list[NDArray[
         parts = [[_ring(ring) for ring in polygon] for polygon in polygons]
         if not parts or not all(parts):
             raise ValueError("no corners")
-        title = facts.get("name") or (facts.get("classification") or {}).get("name")
+        title = facts.get("name") or class_name(facts.get("classification"))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise PointsError(
             f"{path} holds a feature that is no GeoJSON ({type(error).__name__}: {error}). Export "

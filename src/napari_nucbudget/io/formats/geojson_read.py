@@ -15,6 +15,7 @@ from napari_nucbudget.errors import ConfigError, PointsError
 from napari_nucbudget.io.formats.class_book import ClassBook, check_one_each, other_classes
 from napari_nucbudget.io.formats.coordinates import from_file
 from napari_nucbudget.io.formats.facts import Facts, check_version, read_facts
+from napari_nucbudget.io.formats.geojson_class import class_name
 from napari_nucbudget.io.formats.geojson_ids import nucleus_id
 from napari_nucbudget.io.formats.json_stream import json_members
 from napari_nucbudget.io.formats.points_file import PointsFile, checked
@@ -185,15 +186,11 @@ class _Table:
 
     def _class(self, properties: dict[str, Any]) -> int:
         given = properties.get("classification")
-        if given is None:
+        name = class_name(given)
+        if name in ("", UNLABELLED):
             return -1
-        if isinstance(given, str):
-            given = {"name": given}
-        names = given.get("names")
-        name = ": ".join(names) if names else given.get("name")
-        if name in (None, "", UNLABELLED):
-            return -1
-        return self.book.label(str(name), given.get("color", given.get("colorRGB")))
+        color = given.get("color", given.get("colorRGB")) if isinstance(given, dict) else None
+        return self.book.label(name, color)
 
     def points(self) -> PointsFile:
         """What was added, as one table in the order that it was written in."""
