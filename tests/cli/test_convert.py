@@ -153,6 +153,7 @@ def test_outlines_become_centroids_and_that_is_said(run, tmp_path):
         (("in.nuclei.csv", "a.csv", "--mpp", "99"), "not plausible"),
         (("in.nuclei.csv", "set", "--to", "label-set"), "holds the image itself"),
         (("broken.geojson", "a.csv"), "not JSON, or was cut short"),
+        (("empty.coco.json", "folder", "--to", "csv"), "empty.coco.json holds no image"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_nothing_is_written(
@@ -160,6 +161,8 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.geojson").write_text('{"features": [{"ty')
+    empty = {key: [] for key in ("images", "annotations", "categories")}
+    (tmp_path / "empty.coco.json").write_text(json.dumps(empty))
     before = sorted(p.name for p in tmp_path.iterdir())
     code, stdout, stderr = run("convert", *arguments)
     assert (code, stdout) == (2, "")

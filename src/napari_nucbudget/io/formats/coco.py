@@ -117,7 +117,7 @@ def read_coco(path: Path | str, classes: ClassScheme | None = None) -> list[Poin
     Raises
     ------
     PointsError
-        Where the file is absent, not JSON, or no COCO file.
+        Where the file is absent, not JSON, no COCO file, or one without images.
     """
     path = Path(path)
     try:
@@ -131,6 +131,8 @@ def read_coco(path: Path | str, classes: ClassScheme | None = None) -> list[Poin
         raise PointsError(
             f"{path} is JSON, but no COCO file: it needs the lists {', '.join(keys)}."
         )
+    if not body["images"]:
+        raise PointsError(f"{path} holds no image: its list of images is empty.")
     try:
         return _points(path, body, classes)
     except (ConfigError, PointsError) as error:
