@@ -296,6 +296,31 @@ def test_a_field_that_is_no_rectangle_of_pixels_is_refused(read, rings, words):
         read(collection(feature({"type": "Polygon", "coordinates": rings}, {"name": "field"})))
 
 
+SQUARE = [[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]]
+
+
+def test_a_field_of_several_parts_is_refused_and_one_of_a_single_part_read(read):
+    def field(*parts):
+        return collection(
+            feature({"type": "MultiPolygon", "coordinates": [*parts]}, {"name": "field"})
+        )
+
+    with pytest.raises(PointsError, match=r"no.*rectangle"):
+        read(field([SQUARE], [RING]))
+    back = read(field([SQUARE]))
+    assert (back.fields, len(back.nuclei)) == ((Region(0, 0, 9, 9),), 0)
+
+
+def test_an_id_that_was_written_as_a_float_is_kept(read):
+    back = read(collection({**point(1, 1), "id": 7.0}, point(2, 2), {**point(3, 3), "id": 5}))
+    assert list(back.nuclei.id) == [7, 8, 5]
+
+
+def test_a_class_of_blanks_is_refused_with_the_files_name(read):
+    with pytest.raises(PointsError, match=r"q\.geojson: ' ' cannot be a class name"):
+        read(collection(point(1, 1, classification={"name": " "})))
+
+
 def test_a_number_cut_by_the_end_of_a_piece_is_read_whole(tmp_path, monkeypatch):
     from napari_nucbudget.io.formats.json_stream import json_members
 

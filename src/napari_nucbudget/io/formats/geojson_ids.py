@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-__all__ = ["nucleus_id", "nucleus_uuid"]
+__all__ = ["nucleus_id", "nucleus_uuid", "whole_id"]
 
 MARK = 0b1011010010
 LOW_62 = (1 << 62) - 1
@@ -39,3 +39,10 @@ def nucleus_id(text: object) -> int | None:
         return None
     bits = ((third & 0b11) << 62) | (value & LOW_62)
     return bits - (1 << 64) if bits >> 63 else bits
+
+
+def whole_id(given: object) -> int | None:
+    """The id where it is a whole number, also one that was written as 7.0; else None."""
+    if isinstance(given, float) and given.is_integer() and abs(given) <= 2**53:
+        return int(given)
+    return given if type(given) is int else None

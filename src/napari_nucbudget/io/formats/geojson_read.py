@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from napari_nucbudget.io.formats.class_book import ClassBook, check_one_each, ot
 from napari_nucbudget.io.formats.coordinates import from_file
 from napari_nucbudget.io.formats.facts import Facts, check_version, read_facts
 from napari_nucbudget.io.formats.geojson_class import class_name
-from napari_nucbudget.io.formats.geojson_ids import nucleus_id
+from napari_nucbudget.io.formats.geojson_ids import nucleus_id, whole_id
 from napari_nucbudget.io.formats.json_stream import json_members
 from napari_nucbudget.io.formats.points_file import PointsFile, checked
 from napari_nucbudget.types.classes import UNLABELLED, ClassScheme
@@ -27,6 +28,7 @@ __all__ = ["FIELD", "read_geojson"]
 
 FIELD = "field"
 """Name of an annotation that is a rectangle in which every nucleus is dotted."""
+AREAS = ("Polygon", "MultiPolygon")
 
 
 def read_geojson(path: Path | str, classes: ClassScheme | None = None) -> PointsFile:
@@ -119,13 +121,13 @@ class _Table:
                 self.nowhere += 1
                 return
             kind, coordinates = geometry["type"], geometry.get("coordinates")
-            if properties.get("name") == FIELD and kind == "Polygon":
-                self.fields.append(_rectangle(coordinates))
+            if properties.get("name") == FIELD and kind in AREAS:
+                self.fields.append(_rectangle(_rings(kind, coordinates)))
             elif kind == "Point":
                 self._one(feature, properties, coordinates[:2])
             elif kind == "MultiPoint":
                 self._many(properties, [c[:2] for c in coordinates])
-            elif kind in ("Polygon", "MultiPolygon"):
+            elif kind in AREAS:
                 self.outlines += 1
                 self._one(feature, properties, _centroid(kind, coordinates))
             else:
@@ -153,7 +155,8 @@ class _Table:
         self.score.append(float(measured.pop("score", 1.0)))
         self.origin.append(str((properties.get("metadata") or {}).get("origin", HUMAN)))
         own = nucleus_id(given)
-        self.id.append(given if type(given) is int else own)
+        number = whole_id(given)
+        self.id.append(own if number is None else number)
         typed = {}
         if own is not None or self.probabilities:  # another program's p_value is not ours
             typed = {k[2:]: float(v) for k, v in measured.items() if k.startswith("p_")}
@@ -194,7 +197,6 @@ class _Table:
 
     def points(self) -> PointsFile:
         """What was added, as one table in the order that it was written in."""
-        classes, label = self.book.close(self.label)
         n = len(self.xy)
         columns: tuple[list[Any], ...] = (self.score, self.origin, self.id, self.prob)
         if any(len(column) != n for column in columns):
@@ -202,6 +204,7 @@ class _Table:
                 f"{self.path}: the columns beside a feature of many points differ in length."
             )
         try:
+            classes, label = self.book.close(self.label)
             nuclei = Nuclei.from_points(
                 from_file(self.xy, "corner"),
                 score=self.score,
@@ -211,7 +214,7 @@ class _Table:
                 prob=self._probabilities(classes),
                 classes=classes,
             )
-        except PointsError as error:
+        except (ConfigError, PointsError) as error:
             raise PointsError(f"{self.path}: {error}") from error
         if sorted(self.row) == list(range(n)):
             nuclei = nuclei.select(np.argsort(self.row))
@@ -265,6 +268,10 @@ def _measurements(given: Any) -> dict[str, Any]:
     if isinstance(given, list):
         return {m["name"]: m["value"] for m in given}
     return {k: v for k, v in (given or {}).items() if v is not None}
+
+
+def _rings(kind: str, coordinates: Any) -> list[Any]:
+    return list(coordinates if kind == "Polygon" else chain.from_iterable(coordinates))
 
 
 def _rectangle(rings: Any) -> Region:
