@@ -288,4 +288,4 @@ def test_a_field_without_an_area_is_refused(run, table, tmp_path, field):
 def test_options_of_label_sets_are_refused_elsewhere(run, table, tmp_path):
     code, _, stderr = run("convert", table, tmp_path / "a.csv", "--crops", "--patient", "P")
     assert code == 2
-    assert "--crops, --patient are for label sets" in stderr
+    assert "Only a label set takes --crops, --patient, and" in stderr

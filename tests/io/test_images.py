@@ -84,6 +84,24 @@ def test_what_a_file_is_follows_from_its_bytes_not_its_name(
     assert np.array_equal(all_of(open_image(tmp_path / "a.tif")), rgb)
 
 
+def colours() -> list[Image.Image]:
+    return [Image.new("RGB", (30, 20), colour) for colour in ("red", "green", "blue")]
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
+def test_several_images_in_one_file_are_refused(tmp_path: Path, name: str) -> None:
+    first, *others = colours()
+    first.save(tmp_path / name, save_all=True, append_images=others)
+    with pytest.raises(ImageError, match="holds 3 images, and one is needed"):
+        open_image(tmp_path / name)
+
+
+def test_previews_behind_the_image_of_a_jpeg_are_passed_over(tmp_path: Path) -> None:
+    first, *others = colours()
+    first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=others)
+    assert np.abs(all_of(open_image(tmp_path / "a.jpg")).astype(int) - (255, 0, 0)).max() < 4
+
+
 def test_a_1_by_1_image_is_an_image(tmp_path: Path) -> None:
     Image.new("RGB", (1, 1), (9, 8, 7)).save(tmp_path / "a.png")
     assert all_of(open_image(tmp_path / "a.png")).tolist() == [[[9, 8, 7]]]

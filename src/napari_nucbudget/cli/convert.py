@@ -68,8 +68,8 @@ def convert(
     unfit = [name for name, value in told.items() if value and target.name != "label-set"]
     if unfit:
         raise ConfigError(
-            f"{', '.join(unfit)} are for label sets, and {out} becomes: {target.title}. Leave them "
-            "away, or choose --to label-set."
+            f"Only a label set takes {', '.join(unfit)}, and {out} becomes: {target.title}. Leave "
+            "that away, or choose --to label-set."
         )
     found = _chosen(read_points(given, format=reads, classes=_scheme(classes)), given, only)
     if image is not None and len(found) > 1:

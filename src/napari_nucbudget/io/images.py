@@ -60,7 +60,10 @@ def open_image(
 
 
 def _read_whole(path: Path, size: int) -> NDArray[np.uint8]:
-    """(H, W, 3 or 4) pixels of a PNG or JPEG."""
+    """(H, W, 3 or 4) pixels of a PNG or JPEG.
+
+    Cameras put previews behind the image of a JPEG (MPO); these are passed over.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -79,6 +82,12 @@ def _read_whole(path: Path, size: int) -> NDArray[np.uint8]:
                     f"is damaged, or it is too large: a {picture.format} cannot be read in parts, "
                     f"so at most {MAX_WHOLE_PIXELS / 1e6:.0f} million pixels are accepted. "
                     "Save it as a tiled TIFF."
+                )
+            frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+            if frames > 1:
+                raise ImageError(
+                    f"{path} holds {frames} images, and one is needed; save it as a file of its "
+                    "own, PNG or TIFF."
                 )
             if picture.mode in ("1", "L", "LA", "La", "F") or picture.mode.startswith("I"):
                 raise ImageError(
