@@ -71,3 +71,10 @@ def test_a_name_of_two_images_chooses_none(run, tmp_path):
     code, _, stderr = run("convert", tmp_path / "in.csv", tmp_path / "out.csv", "--only", "a")
     assert code == 2
     assert "holds 2 images 'a': a.png, a.tif. Give the whole name of one" in stderr
+
+
+def test_what_is_said_of_a_table_of_many_images_is_said_once(run, tmp_path):
+    (tmp_path / "in.csv").write_text("image,y,x,p_epithelial\na,1,1,1\nb,2,2,1\nc,3,3,1\n")
+    code, _, stderr = run("convert", tmp_path / "in.csv", tmp_path / "out", "--to", "csv")
+    assert code == 0
+    assert stderr.count("The probabilities were left out") == 1

@@ -292,7 +292,9 @@ def _report(
     left_out: list[str],
     as_json: bool,
 ) -> None:
-    remarks = [remark for points in found for remark in points.remarks] + left_out
+    # What is said of a table as a whole, each of its images says.
+    remarks = list(dict.fromkeys(remark for points in found for remark in points.remarks))
+    remarks += left_out
     lost = list(dict.fromkeys(words for points in found for words in target.loses(points)))
     if lost and target.read is not None:
         remarks.append(f"{target.title} does not keep: {', '.join(lost)}.")
