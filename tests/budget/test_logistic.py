@@ -36,3 +36,8 @@ def test_a_class_with_one_label_still_gives_a_model(two_clouds):
     x, truth = two_clouds
     label = np.where(np.arange(200) < 3, truth, -1).astype(np.int16)
     assert np.isfinite(descriptor_probabilities(x, label, x, classes=2)).all()
+
+
+def test_a_seed_of_more_than_32_bits_draws_folds_too(two_clouds):
+    x, truth = two_clouds
+    assert fit_logistic(x, truth, seed=2**32 + 5).C == fit_logistic(x, truth, seed=5).C

@@ -222,6 +222,28 @@ def test_ctrl_c_is_said_and_is_no_success(run, image, monkeypatch):
     assert (code, stderr.strip()) == (130, "nucbudget: stopped")
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_want_of_memory_is_said_in_a_sentence(run, image, monkeypatch, error):
+    def too_large(*_, **__):
+        raise error
+
+    monkeypatch.setattr("napari_nucbudget.models.library.load_detector", too_large)
+    code, stdout, stderr = run("detect", image, "--mpp", "0.55")
+    assert (code, stdout) == (2, "")
+    assert stderr.startswith("nucbudget: Memory ran out.")
+
+
+def test_another_error_of_the_runtime_is_not_taken_for_want_of_memory(run, image, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr("napari_nucbudget.models.library.load_detector", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run("detect", image, "--mpp", "0.55")
+
+
 @pytest.mark.parametrize("kind", ["detector", "classifier"])
 def test_a_seed_below_0_is_refused_before_anything_is_written(run, labels, tmp_path, kind):
     out = tmp_path / "m"

@@ -46,6 +46,8 @@ def test_a_whole_number_will_do_for_a_float() -> None:
         ({"seed": 2**70}, "seed must be at most"),
         ({"smoothing_px": -1.0}, "smoothing_px must be at least 0"),
         ({"mpp": 100.0}, "mpp must be at most 10"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"batch_size": 100_000_000}, "batch_size must be at most 65536"),
         ({"crop": 100_000}, "crop must be at most 4096"),
         ({"warmup": 5.0}, "warmup must be at most 1"),
         ({"clip_norm": -1.0}, "clip_norm must be above 0"),

@@ -24,6 +24,7 @@ from napari_nucbudget.cli.sample_slide import sample_slide
 from napari_nucbudget.cli.slide import slide
 from napari_nucbudget.cli.train import train_classifier, train_detector
 from napari_nucbudget.errors import NucbudgetError
+from napari_nucbudget.models.device import is_out_of_memory
 
 __all__ = ["app", "main"]
 
@@ -56,6 +57,10 @@ app.command()(demo)
 
 STOPPED = 130
 """Exit code after Ctrl+C, as of every program that SIGINT ends."""
+OUT_OF_MEMORY = (
+    "Memory ran out. Close other programs, take less at a time (of a training: a smaller "
+    "batch_size), or compute on the processor (--device cpu)."
+)
 
 # typer brings its own copy of click in newer versions, so the class is found through typer.
 _UsageProblem: type[Exception] = next(
@@ -95,6 +100,10 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("nucbudget: stopped", err=True)
         raise SystemExit(STOPPED) from None
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        _fail(OUT_OF_MEMORY)
 
 
 def _fail(message: str) -> None:

@@ -27,7 +27,7 @@ def fit_logistic(x: NDArray[np.float64], label: NDArray[Any], *, seed: int = 0) 
     x : (N, D), standardised
     label : (N,) ints
     seed : int
-        Draws the folds.
+        Draws the folds; scikit-learn takes its last 32 bits.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def fit_logistic(x: NDArray[np.float64], label: NDArray[Any], *, seed: int = 0) 
     fewest = int(np.bincount(label)[np.unique(label)].min())
     if fewest < 2:
         return LogisticRegression(C=FEW_FOLDS_STRENGTH, max_iter=2000).fit(x, label)
-    folds = StratifiedKFold(min(5, fewest), shuffle=True, random_state=seed)
+    folds = StratifiedKFold(min(5, fewest), shuffle=True, random_state=seed % 2**32)
     search = GridSearchCV(
         LogisticRegression(max_iter=2000),
         {"C": list(STRENGTHS)},

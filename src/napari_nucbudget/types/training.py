@@ -17,6 +17,7 @@ __all__ = ["EpochReport", "TrainConfig", "TrainingRun"]
 ANY = math.inf
 RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**63 - 1),
+    "batch_size": (1, 2**16),
     "crop": (32, 4096),
     "loss_stride": (1, 32),
     "warmup": (0, 1),
@@ -132,7 +133,7 @@ class TrainConfig:
     """CPU threads; 0 leaves the choice to torch."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "steps_per_epoch", "patience", "batch_size"):
+        for name in ("steps", "steps_per_epoch", "patience"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}.")
         for name, (low, high) in RANGES.items():
