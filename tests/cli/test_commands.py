@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from napari_nucbudget.io.label_sets import read_label_set, write_label_set
+from napari_nucbudget.models import library
 from napari_nucbudget.models.bundle import Detector
+from napari_nucbudget.models.library import load_card, model_folder, shipped_models
 from napari_nucbudget.types.classes import DEFAULT_CLASSES
 from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet, Provenance
@@ -75,6 +77,32 @@ def test_evaluate_records_scores_in_the_card(run, model, labels):
         run("evaluate", model, "--data", labels, "--record")
     (record,) = Detector.load(model, device="cpu").card.scores
     assert (record.data, record.split, record.metrics["f1"]) == ("discs", "test", 1.0)
+
+
+@pytest.mark.parametrize("task", ["detection", "classification"])
+def test_scores_are_not_recorded_in_a_model_that_ships(run, labels, monkeypatch, tmp_path, task):
+    name = next(n for n, f in shipped_models().items() if load_card(f).task == task)
+    shipped = shutil.copytree(model_folder(name), tmp_path / name)
+    monkeypatch.setattr(library, "shipped_models", lambda: {name: shipped})
+    before = (shipped / "card.json").read_bytes()
+    for model in (name, shipped):
+        code, stdout, stderr = run("evaluate", model, "--data", labels, "--record")
+        assert (code, stdout) == (2, "")
+        assert f"The card of {name} belongs to the package" in stderr
+    assert (shipped / "card.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_detector_is_not_trained_with_a_method_for_types(run, labels, tmp_path, resume):
+    out = tmp_path / "out"
+    out.mkdir()
+    settings = out / "config.json"
+    settings.write_text('{"method": "descriptors", "steps": 1}')
+    given = ["--resume"] if resume else ["--config", settings]
+    code, stdout, stderr = run("train", "detector", "--data", labels, "--out", out, *given)
+    assert (code, stdout) == (2, "")
+    assert f"The method 'descriptors' of {settings} trains a classifier" in stderr
+    assert list(out.iterdir()) == [settings]
 
 
 def test_an_unknown_split_lists_the_splits(run, model, labels):

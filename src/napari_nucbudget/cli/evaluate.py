@@ -10,7 +10,7 @@ import typer
 
 from napari_nucbudget.cli.console import AsJson, Device, watch
 from napari_nucbudget.cli.runtime import Runtime, fit
-from napari_nucbudget.errors import ConfigError
+from napari_nucbudget.errors import ConfigError, OutputError
 
 __all__ = ["evaluate"]
 
@@ -44,6 +44,8 @@ def evaluate(
 
     if split not in SPLITS:
         raise ConfigError(f"--split must be one of {', '.join(SPLITS)}, got {split!r}.")
+    if record:
+        _refuse_shipped(model_folder(model))
     if load_card(model).task == "classification":
         _refuse_for_classifier(model, threshold, radius_um, precision)
         _evaluate_classifier(model, data, split, device, runtime, record, as_json)
@@ -71,6 +73,17 @@ def evaluate(
         f"recall {scores.recall:.3f}\n"
         f"  best F1 {scores.best.f1:.3f} at {scores.best.threshold:.2f}, AUPR {scores.aupr:.3f}"
     )
+
+
+def _refuse_shipped(folder: Path) -> None:
+    """The card of a model that ships is the package's, the same for all who use it."""
+    from napari_nucbudget.models.library import shipped_models
+
+    if folder.resolve() in {shipped.resolve() for shipped in shipped_models().values()}:
+        raise OutputError(
+            f"The card of {folder.name} belongs to the package, and is not written to. Copy the "
+            f"folder {folder} to a place of your own, and give that with --record."
+        )
 
 
 def _refuse_for_classifier(

@@ -333,7 +333,13 @@ def _settings(
         values |= _read_settings(file)
     if seed is not None:
         values["seed"] = seed
-    return TrainConfig.from_dict(values)
+    settings = TrainConfig.from_dict(values)
+    if settings.method != "detection":
+        raise ConfigError(
+            f"The method {settings.method!r} of {file} trains a classifier: nucbudget train "
+            "classifier. The method of a detector is 'detection'."
+        )
+    return settings
 
 
 def _read_settings(file: Path) -> dict[str, Any]:
