@@ -23,6 +23,7 @@ from napari_nucbudget.cli.models import models_list, models_show
 from napari_nucbudget.cli.sample_slide import sample_slide
 from napari_nucbudget.cli.slide import slide
 from napari_nucbudget.cli.train import train_classifier, train_detector
+from napari_nucbudget.cli.stopping import one_stop
 from napari_nucbudget.errors import NucbudgetError
 from napari_nucbudget.models.device import is_out_of_memory
 
@@ -86,9 +87,10 @@ def main(arguments: list[str] | None = None) -> None:
     if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
     try:
-        # newer versions of typer give 130 back where older ones raise
-        if app(arguments, prog_name="nucbudget", standalone_mode=False) == STOPPED:
-            raise KeyboardInterrupt
+        with one_stop():
+            # newer versions of typer give 130 back where older ones raise
+            if app(arguments, prog_name="nucbudget", standalone_mode=False) == STOPPED:
+                raise KeyboardInterrupt
     except NucbudgetError as error:
         _fail(str(error))
     except _UsageProblem as error:
