@@ -257,3 +257,15 @@ def test_a_cluster_whose_scheduler_is_killed_says_so_in_one_sentence(
     assert "The scheduler is gone" in err
     assert "start it and the workers" in err
     assert not [record for record in caplog.records if record.name.startswith("distributed")]
+
+
+@pytest.mark.parametrize(("name", "out"), [("zz", "."), ("zz.zarr", "zz.zarr")])
+def test_a_result_is_not_written_into_its_slide(
+    run: Any, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, out: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    code, stdout, stderr = run("slide", name, "--out", out, "-m", model)
+    assert (code, stdout) == (2, "")
+    assert f"lies in the slide {name} itself" in stderr
+    assert not list((tmp_path / name).iterdir())

@@ -44,7 +44,7 @@ def folders_of(slides: list[Path], out: Path) -> list[Path]:
     Raises
     ------
     OutputError
-        Where two slides have the same name, or `out` is a file.
+        Where two slides have the same name, `out` is a file, or a result would lie in its slide.
     """
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; --out names a folder, which may be new.")
@@ -56,7 +56,13 @@ def folders_of(slides: list[Path], out: Path) -> list[Path]:
                 f"{' and '.join(same)} would both be written to {out / name}. Compute them with "
                 "different --out folders."
             )
-    return [out / name for name in names]
+    folders = [out / name for name in names]
+    for path, folder in zip(slides, folders, strict=True):
+        if path.resolve() in (folder.resolve(), *folder.resolve().parents):
+            raise OutputError(
+                f"{folder} lies in the slide {path} itself; give another folder with --out."
+            )
+    return folders
 
 
 def _title(path: Path) -> str:
