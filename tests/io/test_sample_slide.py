@@ -150,3 +150,19 @@ def test_where_nothing_can_be_written_no_part_is_left(
     with pytest.raises(OutputError, match="No space left on device"):
         result_of(iter_write_slide(tmp_path / "a.ome.tif", (256, 256), distinct=1, side=256))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_that_draw_one_file_at_once_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "drawn.ome.tif"
+    first, second = (
+        iter_write_slide(path, (256, 256), distinct=1, side=256, seed=seed) for seed in (0, 1)
+    )
+    for steps in (first, second):
+        while next(steps).message != "writing levels":
+            pass
+    result_of(first)
+    whole = path.read_bytes()
+    result_of(second)
+    assert open_image(path).shape == (256, 256)
+    assert path.read_bytes() != whole
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["drawn.ome.tif", "drawn.truth.csv"]

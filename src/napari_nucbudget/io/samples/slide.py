@@ -9,6 +9,7 @@ piece of a block, so most tiles are copied, not compressed anew.
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -221,7 +222,7 @@ def iter_write_slide(
     slide = yield from DrawnSlide.draw(
         shape, mpp=mpp, seed=seed, tissue=tissue, distinct=distinct, side=side
     )
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{secrets.token_hex(8)}.part")  # two may draw at once
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield from _write_tiff(part, path.name.split(".")[0], slide)
