@@ -93,3 +93,12 @@ def test_an_unknown_recipe_is_one_line(run, data, tmp_path):
     assert code == 2
     assert "Did you mean 'table3-breast'" in stderr
     assert len(stderr.splitlines()) == 1
+
+
+def test_a_report_alone_lays_no_folder_down_for_a_recipe(run, recipe, data, tmp_path):
+    out = tmp_path / "out"
+    code, _, stderr = run("budget", recipe, "--out", out, "--report-only")
+    assert (code, "holds no finished cell" in stderr) == (2, True)
+    assert not out.exists()
+    recipe.write_text(TEXT.replace("steps = 2,", "steps = 3,"))
+    assert run("budget", recipe, "--out", out, "--data", data)[0] == 0

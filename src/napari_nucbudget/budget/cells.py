@@ -89,7 +89,7 @@ class CellStore:
 
     Budgets, rows and draws may be added to a recipe whose folder is there
     already; what was run must not have changed. Facts that an older folder
-    lacks are written down from then on.
+    lacks are written down from then on, unless it is only `reading`.
 
     Raises
     ------
@@ -100,7 +100,9 @@ class CellStore:
         Where a model that is scored as it is cannot be found.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe, facts: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, recipe: Recipe, facts: dict[str, Any], *, reading: bool = False
+    ) -> None:
         self.folder, self._recipe = folder, recipe
         common = recipe.common(**facts)
         stated = folder / "recipe.json"
@@ -110,7 +112,7 @@ class CellStore:
                 f"{folder} holds cells of other settings or data ({different}). Give another "
                 "--out, or delete that folder."
             )
-        if set(common) - set(before):
+        if not reading and set(common) - set(before):
             write_atomically(stated, (json.dumps(before | common, indent=1) + "\n").encode())
         for cell in cells_of(recipe):
             self.load(cell)

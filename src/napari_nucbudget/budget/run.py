@@ -54,11 +54,19 @@ class CellReport:
 
 
 def open_store(
-    recipe: Recipe, out: Path, *, split: str, labels: Mapping[str, LabelSet] | None = None
+    recipe: Recipe,
+    out: Path,
+    *,
+    split: str,
+    labels: Mapping[str, LabelSet] | None = None,
+    reading: bool = False,
 ) -> CellStore:
-    """The folder of finished cells; one of other settings, or other `labels`, is refused."""
+    """The folder of finished cells; one of other settings, or other `labels`, is refused.
+
+    With `reading` its recipe is not written down.
+    """
     facts = {"split": split, **parent_facts(recipe), **data_facts(labels or {})}
-    return CellStore(out, recipe, facts)
+    return CellStore(out, recipe, facts, reading=reading)
 
 
 def run_recipe(

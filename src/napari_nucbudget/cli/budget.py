@@ -54,7 +54,7 @@ def budget(
     if split not in ("test", "validation"):
         raise ConfigError(f"--split must be test or validation, got {split!r}.")
     if report_only:
-        store = open_store(chosen, out, split=split)
+        store = open_store(chosen, out, split=split, reading=True)
     else:
         if data is None:
             raise ConfigError("Give the folder of the label sets with --data, or NUCBUDGET_DATA.")
