@@ -51,6 +51,32 @@ def test_an_overlay_is_drawn_where_the_nuclei_are(run, model, image, tmp_path):
     assert nearest.max() < 8
 
 
+def test_a_place_that_ends_in_a_slash_is_a_folder(run, model, image, tmp_path):
+    given = ("detect", image, "--model", model, "--mpp", "0.55", "--out", f"{tmp_path}/new/")
+    assert run(*given)[0] == 0
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["discs.nuclei.csv"]
+
+
+def test_the_home_folder_may_be_written_short(run, model, image, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    code, _, stderr = run("detect", "~/discs.png", f"--model={model}", "--out=~/found.csv")
+    assert code == 2
+    assert "pixel" in stderr  # the image was found, and does not say its size
+    given = ("detect", "~/discs.png", "-m", model, "--mpp", "0.55", "--out=~/found.csv")
+    assert run(*given)[0] == 0
+    assert (tmp_path / "found.csv").is_file()
+
+
+@pytest.mark.parametrize("to", ["xyz", "csv"])
+def test_a_format_without_a_table_is_refused(run, model, image, tmp_path, to):
+    png = tmp_path / "o.png"
+    given = ("detect", image, "-m", model, "--mpp", "0.55", "--to", to, "--overlay", png)
+    code, stdout, stderr = run(*given)
+    assert (code, stdout, png.exists()) == (2, "", False)
+    assert stderr == "nucbudget: --to is the format of --out; give that too.\n"
+
+
 def test_several_images_go_into_a_folder(run, model, image, tmp_path):
     second = tmp_path / "other.png"
     Image.fromarray(draw(DOTS[:2])).save(second)
@@ -149,12 +175,10 @@ def test_two_images_of_one_name_are_refused_before_one_replaces_the_other(
         assert not [path for path in target.iterdir() if path.is_file()]
 
 
-@pytest.mark.parametrize("option", ["--out", "--overlay"])
+@pytest.mark.parametrize("option", [["--to", "csv", "--out"], ["--overlay"]])
 def test_a_result_never_replaces_its_image(run, model, image, option):
     before = Path(image).read_bytes()
-    code, _, stderr = run(
-        "detect", image, "--model", model, "--mpp", "0.55", option, image, "--to", "csv"
-    )
+    code, _, stderr = run("detect", image, "--model", model, "--mpp", "0.55", *option, image)
     assert code == 2
     assert "is the image itself" in stderr
     assert Path(image).read_bytes() == before

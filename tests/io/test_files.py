@@ -79,3 +79,12 @@ def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="Is a directory"):
         write_atomically(tmp_path / "folder", b"x")
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="this system has no /dev/fd")
+def test_a_stream_that_leads_to_a_file_is_not_replaced(tmp_path: Path) -> None:
+    with (tmp_path / "o.csv").open("wb") as stream:
+        with pytest.raises(OutputError, match=r"leads to the file .*o\.csv; name that file"):
+            write_atomically(Path(f"/dev/fd/{stream.fileno()}"), b"new")
+        stream.write(b"other")
+    assert (tmp_path / "o.csv").read_bytes() == b"other"

@@ -7,8 +7,10 @@ user's error is one line on stderr and exit code 2.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 
 import typer
 
@@ -22,8 +24,8 @@ from napari_nucbudget.cli.evaluate import evaluate
 from napari_nucbudget.cli.models import models_list, models_show
 from napari_nucbudget.cli.sample_slide import sample_slide
 from napari_nucbudget.cli.slide import slide
-from napari_nucbudget.cli.train import train_classifier, train_detector
 from napari_nucbudget.cli.stopping import one_stop
+from napari_nucbudget.cli.train import train_classifier, train_detector
 from napari_nucbudget.errors import NucbudgetError
 from napari_nucbudget.models.device import is_out_of_memory
 
@@ -63,6 +65,8 @@ OUT_OF_MEMORY = (
     "batch_size), or compute on the processor (--device cpu)."
 )
 
+HOME = re.compile(r"^(--[a-z-]+=|)~(?=/|$)")
+
 # typer brings its own copy of click in newer versions, so the class is found through typer.
 _UsageProblem: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
@@ -89,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         with one_stop():
             # newer versions of typer give 130 back where older ones raise
-            if app(arguments, prog_name="nucbudget", standalone_mode=False) == STOPPED:
+            if app(_expanded(arguments), prog_name="nucbudget", standalone_mode=False) == STOPPED:
                 raise KeyboardInterrupt
     except NucbudgetError as error:
         _fail(str(error))
@@ -106,6 +110,12 @@ def main(arguments: list[str] | None = None) -> None:
         if not is_out_of_memory(error):
             raise
         _fail(OUT_OF_MEMORY)
+
+
+def _expanded(arguments: list[str] | None) -> list[str]:
+    """The arguments with the home folder in place of ~, which shells leave in --out=~/x.csv."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return [HOME.sub(lambda found: found[1] + str(Path.home()), text) for text in given]
 
 
 def _fail(message: str) -> None:

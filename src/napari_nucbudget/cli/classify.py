@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from napari_nucbudget.cli.console import AsJson, Device, table_format, watch, writable
+from napari_nucbudget.cli.console import AsJson, Device, place, table_format, watch, writable
 from napari_nucbudget.cli.runtime import Runtime, fit
 from napari_nucbudget.errors import PixelSizeError, PointsError
 
@@ -19,7 +19,12 @@ def classify(
     image: Annotated[Path, typer.Argument(help="PNG, JPEG or TIFF file.")],
     points: Annotated[Path, typer.Argument(help="Table of its nuclei: CSV, GeoJSON, parquet ...")],
     model: Annotated[str, typer.Option("--model", "-m", help="Name of a model, or its folder.")],
-    out: Annotated[Path, typer.Option(help="Table to write; its suffix says which.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            parser=place, metavar="PATH", help="Table to write; its suffix says which. Or a folder."
+        ),
+    ],
     mpp: Annotated[
         float | None, typer.Option(help="µm per pixel, where image and table are silent.")
     ] = None,

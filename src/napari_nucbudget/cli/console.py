@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
@@ -10,15 +11,34 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from napari_nucbudget.errors import OutputError
+from napari_nucbudget.io.files import refuse_redirected
 from napari_nucbudget.types.progress import result_of
 
-__all__ = ["AsJson", "Device", "Model", "apart", "spare", "table_format", "watch", "writable"]
+__all__ = [
+    "AsJson",
+    "Device",
+    "Model",
+    "apart",
+    "place",
+    "spare",
+    "table_format",
+    "watch",
+    "writable",
+]
 
 Result = TypeVar("Result")
 
 Model = Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a model folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else to stdout.")]
+
+
+def place(text: str) -> Path:
+    """A path that was typed; one that ends in a slash is a folder, and is made."""
+    path = Path(text)
+    if text.endswith(("/", os.sep)):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def table_format(out: Path, name: str | None, *, folder: bool = False) -> Any:
@@ -50,6 +70,7 @@ def writable(given: Path | None, image: Path, suffix: str, many: bool) -> Path |
     """
     if given is None:
         return None
+    refuse_redirected(given)
     path = given / f"{image.stem}{suffix}" if many or given.is_dir() else given
     if many and given.suffix and not given.is_dir():
         raise OutputError(f"With several images, {given} must be a folder, not a file.")

@@ -13,12 +13,13 @@ from napari_nucbudget.cli.console import (
     Device,
     Model,
     apart,
+    place,
     table_format,
     watch,
     writable,
 )
 from napari_nucbudget.cli.runtime import Runtime, fit_both
-from napari_nucbudget.errors import NucbudgetError
+from napari_nucbudget.errors import ConfigError, NucbudgetError
 from napari_nucbudget.models import DEFAULT_DETECTOR
 
 __all__ = ["detect", "detect_one"]
@@ -38,15 +39,22 @@ def detect(
     out: Annotated[
         Path | None,
         typer.Option(
+            parser=place,
+            metavar="PATH",
             help="Table to write: .csv, .geojson (QuPath), .parquet, .coco.json, .counts.csv; "
-            "a folder where several images are given."
+            "a folder, which may be new (NAME/), where several images are given.",
         ),
     ] = None,
     to: Annotated[
         str | None, typer.Option(help="Format of --out, where its suffix does not say.")
     ] = None,
     overlay: Annotated[
-        Path | None, typer.Option(help="PNG to draw; a folder where several images are given.")
+        Path | None,
+        typer.Option(
+            parser=place,
+            metavar="PATH",
+            help="PNG to draw; a folder where several images are given.",
+        ),
     ] = None,
     classify: Annotated[
         str | None, typer.Option(help="Also give every nucleus a class, by this classifier.")
@@ -61,14 +69,16 @@ def detect(
     from napari_nucbudget.io.overlays import check_overlay
     from napari_nucbudget.models.library import load_classifier, load_detector
 
+    if to is not None and out is None:
+        raise ConfigError("--to is the format of --out; give that too.")
     many = len(images) > 1
     suffix = table_format(out, to, folder=many).suffixes[0] if out else ""
     tables = [writable(out, path, suffix, many) for path in images]
     pictures = [writable(overlay, path, ".nuclei.png", many) for path in images]
     apart(tables, images)
     apart(pictures, images)
-    for place in filter(None, pictures):
-        check_overlay(place)
+    for png in filter(None, pictures):
+        check_overlay(png)
     detector = load_detector(model, device=device)
     classifier = load_classifier(classify, device=device) if classify else None
     detector, classifier = fit_both(detector, classifier, runtime)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_nucbudget.errors import OutputError
 
-__all__ = ["write_atomically"]
+__all__ = ["refuse_redirected", "write_atomically"]
 
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
@@ -23,8 +23,9 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     Raises
     ------
     OutputError
-        Where the folder is absent, read-only or full.
+        Where the folder is absent, read-only or full; see also `refuse_redirected`.
     """
+    refuse_redirected(path)
     pieces = [data] if isinstance(data, bytes) else data
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -37,6 +38,17 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
             f"{path} cannot be written: {error.strerror or error}. Nothing was changed; "
             "choose another place or make room."
         ) from error
+
+
+def refuse_redirected(path: Path) -> None:
+    """Refuse ``/dev/stdout`` where it leads to a file, which others write to meanwhile.
+
+    Raises
+    ------
+    OutputError
+    """
+    if str(path).startswith(("/dev/std", "/dev/fd/", "/proc/self/fd/")) and path.is_file():
+        raise OutputError(f"{path} leads to the file {path.resolve()}; name that file instead.")
 
 
 def _write_beside(path: Path, pieces: Iterable[bytes]) -> None:
