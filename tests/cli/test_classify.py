@@ -90,9 +90,10 @@ def test_a_classifier_is_scored_at_annotated_places(run, classifier, data):
     scores = json.loads(stdout)
     assert list(scores) == [
         "task", "images", "nuclei", "accuracy", "macro_f1", "weighted_f1", "weighted_f1_ci",
-        "class_f1", "confusion", "ece", "seconds", "mpp", "model",
+        "class_f1", "confusion", "ece", "seconds", "mpp", "model", "data", "split",
     ]  # fmt: skip
     assert (scores["task"], scores["mpp"], scores["model"]) == ("classification", 0.55, "typer")
+    assert (scores["data"], scores["split"]) == ("typed", "test")
     assert (scores["images"], scores["nuclei"], scores["weighted_f1"]) == (1, 9, 1.0)
 
 

@@ -33,6 +33,9 @@ SCORE_KEYS = {
     "radius_um",
     "mpp",
     "seconds",
+    "model",
+    "data",
+    "split",
 }
 
 LONG = "a" * 300
@@ -63,13 +66,20 @@ def test_evaluate_prints_every_figure_as_json(run, model, labels):
     assert set(scores) == SCORE_KEYS
     assert set(scores["best"]) == {"threshold", "precision", "recall", "f1"}
     assert (scores["f1"], scores["nuclei"], scores["radius_um"]) == (1.0, 5, 3.3)
+    assert (scores["model"], scores["data"], scores["split"]) == ("darkness", "discs", "test")
 
 
 def test_evaluate_says_it_in_words(run, model, labels):
+    code, stdout, _ = run("evaluate", model, "--data", labels, "--split", "train")
+    assert code == 0
+    assert "radius 3.3 µm at 0.55 µm/px" in stdout
+    assert "95 % interval 1.000 to 1.000" in stdout
+
+
+def test_one_image_has_no_interval(run, model, labels):
     code, stdout, _ = run("evaluate", model, "--data", labels)
     assert code == 0
-    assert "radius 3.3 µm" in stdout
-    assert "95 % interval" in stdout
+    assert "F1 1.000 (no interval: all nuclei are in one image)" in stdout
 
 
 def test_evaluate_records_scores_in_the_card(run, model, labels):

@@ -26,7 +26,7 @@ def classify(
         ),
     ],
     mpp: Annotated[
-        float | None, typer.Option(help="µm per pixel, where image and table are silent.")
+        float | None, typer.Option(help="µm per pixel, in place of what image and table say.")
     ] = None,
     device: Device = "auto",
     runtime: Runtime = "auto",

@@ -29,7 +29,7 @@ def detect(
     images: Annotated[list[Path], typer.Argument(help="PNG, JPEG or TIFF files.")],
     model: Model = DEFAULT_DETECTOR,
     mpp: Annotated[
-        float | None, typer.Option(help="µm per pixel, where the file is silent.")
+        float | None, typer.Option(help="µm per pixel, in place of what the file says.")
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Lowest score; default the model's own.")

@@ -22,7 +22,9 @@ def evaluate(
     radius_um: Annotated[
         float | None, typer.Option(min=0.1, max=100, help="Matching radius in µm; default 3.3.")
     ] = None,
-    threshold: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Lowest score; default the model's own.")
+    ] = None,
     device: Device = "auto",
     runtime: Runtime = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
@@ -62,14 +64,14 @@ def evaluate(
     if record:
         record_scores(model_folder(model), score_record(scores, data=data.name, split=split))
     if as_json:
-        typer.echo(json.dumps(scores.to_dict()))
+        where = {"model": detector.card.name, "data": data.name, "split": split}
+        typer.echo(json.dumps({**scores.to_dict(), **where}))
         return
-    low, high = scores.f1_ci
     typer.echo(
         f"{detector.card.name} on {data.name} {split}: {scores.images} images, "
-        f"{scores.nuclei:,} nuclei, radius {scores.radius_um:g} µm\n"
+        f"{scores.nuclei:,} nuclei, radius {scores.radius_um:g} µm at {scores.mpp:g} µm/px\n"
         f"  at threshold {scores.threshold:.2f}: F1 {scores.f1:.3f} "
-        f"(95 % interval {low:.3f} to {high:.3f}), precision {scores.precision:.3f}, "
+        f"({_interval(scores.f1_ci, scores.images)}), precision {scores.precision:.3f}, "
         f"recall {scores.recall:.3f}\n"
         f"  best F1 {scores.best.f1:.3f} at {scores.best.threshold:.2f}, AUPR {scores.aupr:.3f}"
     )
@@ -124,17 +126,22 @@ def _evaluate_classifier(
         entry = class_score_record(scores, data=data.name, split=split)
         record_scores(model_folder(model), entry)
     if as_json:
-        typer.echo(json.dumps({**scores.to_dict(), "model": classifier.card.name}))
+        where = {"model": classifier.card.name, "data": data.name, "split": split}
+        typer.echo(json.dumps({**scores.to_dict(), **where}))
         return
-    low, high = scores.weighted_f1_ci
-    interval = f"95 % interval {low:.3f} to {high:.3f}"
-    if scores.images == 1:
-        interval = "no interval: all nuclei are in one image"
+    interval = _interval(scores.weighted_f1_ci, scores.images)
     classes = ", ".join(f"{name} {f1:.3f}" for name, f1 in scores.class_f1.items())
     typer.echo(
         f"{classifier.card.name} on {data.name} {split}: {scores.images} images, "
-        f"{scores.nuclei:,} nuclei with a class\n"
+        f"{scores.nuclei:,} nuclei with a class, at {scores.mpp:g} µm/px\n"
         f"  weighted F1 {scores.weighted_f1:.3f} ({interval}), "
         f"macro F1 {scores.macro_f1:.3f}, accuracy {scores.accuracy:.3f}\n"
         f"  {classes}; calibration error {scores.ece:.3f}"
     )
+
+
+def _interval(bounds: tuple[float, float], images: int) -> str:
+    """The bootstrap draws images: of one it says nothing."""
+    if images == 1:
+        return "no interval: all nuclei are in one image"
+    return f"95 % interval {bounds[0]:.3f} to {bounds[1]:.3f}"

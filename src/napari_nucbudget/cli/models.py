@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import typer
 
@@ -36,7 +37,10 @@ def models_list(as_json: AsJson = False) -> None:
                 typer.echo(f"  {score_line(record)}")
 
 
-def models_show(name: str, as_json: AsJson = False) -> None:
+def models_show(
+    name: Annotated[str, typer.Argument(help="Name of a model, or a model folder.")],
+    as_json: AsJson = False,
+) -> None:
     """A model's card: data, split, scores with intervals, licence."""
     from napari_nucbudget.models.card_text import describe
     from napari_nucbudget.models.library import load_card

@@ -39,7 +39,7 @@ __all__ = [
 
 Slides = Annotated[list[Path], typer.Argument(help="Slides: SVS, NDPI, TIFF, OME-Zarr ...")]
 Out = Annotated[Path, typer.Option(help="Folder; every slide gets one of its name in it.")]
-Mpp = Annotated[float | None, typer.Option(help="µm per pixel, where the slide is silent.")]
+Mpp = Annotated[float | None, typer.Option(help="µm per pixel, in place of what the slide says.")]
 Threshold = Annotated[
     float | None, typer.Option(min=0, max=1, help="Lowest score; default the model's own.")
 ]
