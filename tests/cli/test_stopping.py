@@ -45,6 +45,11 @@ def test_what_is_logged_before_ctrl_c_is_said() -> None:
     assert done.stderr == "before\nnucbudget: stopped\n"
 
 
+def test_what_fails_at_exit_after_ctrl_c_is_not_said() -> None:
+    done = stopped("KeyboardInterrupt", "import atexit; atexit.register(lambda: 1 / 0)")
+    assert (done.returncode, done.stderr) == (130, "nucbudget: stopped\n")
+
+
 def test_a_signal_that_is_ignored_stays_so() -> None:
     code = (
         "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"

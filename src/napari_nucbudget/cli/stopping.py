@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,11 @@ __all__ = ["one_stop"]
 
 @contextmanager
 def one_stop() -> Iterator[None]:
-    """After Ctrl+C every error is a KeyboardInterrupt, and nothing is logged any more.
+    """After Ctrl+C every error is a KeyboardInterrupt, and no library tells of it any more.
 
-    An interrupted import of openvino ends in an ImportError, and a cluster that is shut down
-    logs a traceback for every connection. Where the signal is ignored or handled already, it
-    stays so.
+    An interrupted import of openvino ends in an ImportError, a cluster that is shut down logs a
+    traceback for every connection, and one that was half begun fails once more at exit. Where
+    the signal is ignored or handled already, it stays so.
     """
     pressed = False
 
@@ -26,6 +27,7 @@ def one_stop() -> Iterator[None]:
         nonlocal pressed
         pressed = True
         logging.disable(logging.CRITICAL)
+        sys.unraisablehook = lambda _: None
         signal.default_int_handler(number, frame)
 
     here = threading.current_thread() is threading.main_thread()

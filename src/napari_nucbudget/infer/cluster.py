@@ -102,9 +102,13 @@ def connected(scheduler: str | None = None, *, local: int | None = None) -> Iter
     if local is not None:
         if local < 1:
             raise ConfigError(f"At least one worker is needed, got {local}.")
+        # CRITICAL: what a worker meets comes as an error, and its traceback of the end says nothing
         with (
             distributed.LocalCluster(
-                n_workers=local, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR"
+                n_workers=local,
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs="CRITICAL",
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
