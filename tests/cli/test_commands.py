@@ -13,6 +13,7 @@ from napari_nucbudget.io.label_sets import read_label_set, write_label_set
 from napari_nucbudget.models import library
 from napari_nucbudget.models.bundle import Detector
 from napari_nucbudget.models.library import load_card, model_folder, shipped_models
+from napari_nucbudget.project.lock import WriteLock
 from napari_nucbudget.types.classes import DEFAULT_CLASSES
 from napari_nucbudget.types.image import ArraySource, Region
 from napari_nucbudget.types.labels import AnnotatedImage, LabelSet, Provenance
@@ -147,6 +148,26 @@ def test_training_into_a_folder_with_a_model_is_refused(run, labels, model):
     code, _, stderr = run("train", "detector", "--data", labels, "--out", model)
     assert code == 2
     assert "holds a run already. Give another folder." in stderr  # no state: nothing to resume
+
+
+def test_two_trainings_into_one_folder_are_refused(run, labels, tmp_path):
+    lock = WriteLock(tmp_path / "m")
+    code, _, stderr = run("train", "detector", "--data", labels, "--out", tmp_path / "m")
+    assert code == 2
+    assert f"Another process trains into {tmp_path / 'm'} at this moment." in stderr
+    assert not (tmp_path / "m").exists()
+    lock.release()
+
+
+def test_a_training_that_is_refused_leaves_no_folder_and_no_lock(run, labels, tmp_path):
+    config = tmp_path / "settings.toml"
+    config.write_text("find_steps = 10\nsteps = 20\n")
+    code, _, stderr = run(
+        "train", "detector", "--data", labels, "--config", config, "--out", tmp_path / "a" / "m"
+    )
+    assert code == 2
+    assert "find_steps is for window-cnn" in stderr
+    assert not (tmp_path / "a").exists()
 
 
 def test_an_unknown_setting_is_named(run, labels, tmp_path):

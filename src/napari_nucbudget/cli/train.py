@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_nucbudget.cli.console import AsJson, Device, watch
+from napari_nucbudget.cli.training_lock import alone
 from napari_nucbudget.errors import ConfigError
 from napari_nucbudget.models import DEFAULT_DETECTOR
 
@@ -74,7 +75,7 @@ def train_detector(
         resume=resume,
     )
     run = watch(
-        _spoken(steps, background),
+        _spoken(alone(steps, out), background),
         "training",
         lambda r: (r.step, r.steps, f"F1 {r.score:.3f}, loss {r.loss['total']:.4f}"),
     )
@@ -190,7 +191,7 @@ def train_classifier(
         resume=resume,
     )
     run = watch(
-        _spoken(steps, background),
+        _spoken(alone(steps, out), background),
         "training",
         lambda r: (r.step, r.steps, ", ".join(f"{k} {v:.3f}" for k, v in r.loss.items())),
     )

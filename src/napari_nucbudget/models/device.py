@@ -113,7 +113,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def tells_out_of_memory(text: str) -> bool:
     """Whether a message, such as the last lines of a process that ended, says so."""
-    # cuBLAS and cuDNN, Python, and C++ have their own words for it.
+    # cuBLAS and cuDNN, Python, C++ and our own commands have their words for it.
     words = ("out of memory", "not enough memory", "can't allocate", "cannot allocate")
-    more = ("alloc_failed", "memoryerror", "bad_alloc")
+    more = ("alloc_failed", "memoryerror", "bad_alloc", "memory ran out")
     return any(word in text.lower() for word in (*words, *more))
