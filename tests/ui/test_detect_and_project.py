@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import numpy as np
 
 from napari_nucbudget.bridge.layers import points_name
+from napari_nucbudget.project import Records
+from napari_nucbudget.types.progress import Progress
+from napari_nucbudget.ui import detect_widget, detect_work
 from napari_nucbudget.ui.keys import class_keys
 
 
@@ -145,3 +149,83 @@ def test_an_image_that_is_picked_in_the_dock_is_that_of_the_other_docks(dock_wit
     dock.viewer.add_points([[1, 1]], name="others")
     dock.viewer.layers.selection.active = dock.viewer.layers["biopsy"]
     assert picker.current is dock.viewer.layers["biopsy"]
+
+
+def second_image(dock, drawn):
+    other = np.roll(drawn.rgb[::-1], 7, axis=1).copy()
+    layer = dock.viewer.add_image(other, name="second", scale=(0.5, 0.5), units=("um", "um"))
+    dock.wait(lambda: dock.widget.form.image.current is layer)
+    return layer
+
+
+def begin(dock, detector):
+    """A run that does not end before the detector's gate is opened."""
+    detector.gate.clear()
+    detector.entered.clear()
+    dock.click(dock.widget.detect)
+    dock.wait(detector.entered.is_set)
+
+
+def test_after_a_run_on_another_image_was_given_up_the_result_stays_that_of_its_image(
+    dock_with_image, drawn, detector
+):
+    dock, widget = dock_with_image, dock_with_image.widget
+    session, first = widget.session, dock.viewer.layers["biopsy"]
+    widget.form.scope.setCurrentText("Whole image")
+    dock.run()
+    second = second_image(dock, drawn)
+    begin(dock, detector)
+    dock.click(widget.cancel)
+    detector.gate.set()
+    dock.click(widget.kept.keep)
+    assert session.image_of(second) is None
+    assert len(session.store.proposals(session.image_of(first))) == drawn.count(0.5)
+    session.close()
+
+
+def test_after_a_run_of_another_model_was_given_up_the_one_that_found_them_is_noted(
+    dock_with_image, detector
+):
+    dock, widget = dock_with_image, dock_with_image.widget
+    dock.run()
+    widget.form.model.setCurrentText("strict")
+    begin(dock, detector)
+    dock.click(widget.cancel)
+    detector.gate.set()
+    dock.click(widget.kept.keep)
+    assert [use.name for use in Records(widget.session.store).models()] == ["darkness"]
+    widget.session.close()
+
+
+def test_nuclei_that_are_typed_while_another_run_begins_go_to_their_own_image(
+    dock_with_image, drawn, detector, monkeypatch
+):
+    dock, widget = dock_with_image, dock_with_image.widget
+    session, first = widget.session, dock.viewer.layers["biopsy"]
+    typed = threading.Event()
+
+    def nothing(request, catalogue, proposals, *, threshold):
+        yield Progress(0, 1)
+        return proposals
+
+    def slow(request, catalogue, proposals, *, threshold):
+        while not typed.wait(0.01):
+            yield Progress(0, 1)
+        return dataclasses.replace(proposals)
+
+    widget.form.classifier.addItem("slow")
+    widget.form.classifier.setCurrentText("slow")
+    widget.form.scope.setCurrentText("Whole image")
+    monkeypatch.setattr(detect_work, "typing", nothing)
+    monkeypatch.setattr(detect_widget, "typing", slow)
+    dock.run()
+    dock.click(widget.kept.keep)
+    second = second_image(dock, drawn)
+    begin(dock, detector)
+    typed.set()
+    dock.wait(lambda: not widget.typing_job.running)
+    assert session.image_of(second) is None
+    assert len(session.store.proposals(session.image_of(first))) == drawn.count(0.5)
+    dock.click(widget.cancel)
+    detector.gate.set()
+    session.close()

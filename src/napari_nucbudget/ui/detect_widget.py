@@ -8,12 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QProgressBar,
-    QPushButton,
-    QWidget,
-)
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QWidget
 
 from napari_nucbudget.errors import ImageError, NucbudgetError, PixelSizeError
 from napari_nucbudget.infer.propose import Proposals
@@ -59,10 +54,12 @@ class DetectWidget(QWidget):
         self.session = Session.of(napari_viewer)
         self._views: list[NucleiView] = []
         self._view: NucleiView | None = None
-        self._request: DetectRequest | None = None
+        self._request: DetectRequest | None = None  # what `_proposals` answers
+        self._asked: DetectRequest | None = None  # what the run of now will answer
         self.tuned_for = ""  # the model whose threshold and distance the sliders show
         self._started = 0.0
         self._proposals: Proposals | None = None
+        self._typed_from: Proposals | None = None
         colors = colors_of(napari_viewer)
         self.form = DetectForm(napari_viewer, self._catalogue)
         self.result = ResultPanel(colors)
@@ -113,18 +110,8 @@ class DetectWidget(QWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.detect, 1)
         buttons.addWidget(self.cancel)
-        Column.fill(
-            self,
-            (
-                self.form,
-                buttons,
-                self.bar,
-                self.status,
-                self.error,
-                self.result,
-                self.kept,
-            ),
-        )
+        above = (self.form, buttons, self.bar, self.status, self.error)
+        Column.fill(self, (*above, self.result, self.kept))
 
     def _connect(self) -> None:
         self.detect.clicked.connect(self._start)
@@ -185,7 +172,7 @@ class DetectWidget(QWidget):
         except NucbudgetError as error:
             self._show_error(error)
             return
-        self._request = request
+        self._asked = request
         self._started = time.monotonic()
         self.status.setText("")
         if request.model == self.tuned_for:
@@ -222,8 +209,8 @@ class DetectWidget(QWidget):
         self.status.setText(f"{progress.found:,} nuclei so far, {time_in_words(left)} left")
 
     def _finish(self, proposals: Proposals) -> None:
-        assert self._request is not None
-        self._proposals = proposals
+        assert self._asked is not None
+        self._request, self._proposals = self._asked, proposals
         self._view = self._view_of(self._request.image)
         self._tune_for(self._request.model)
         self.result.setTitle(f"Result in {shortened(self._request.image.name)}")
@@ -302,6 +289,7 @@ class DetectWidget(QWidget):
         if request.classifier and untyped(self._shown()).any():
             self.status.setText(f"Typing nuclei with {request.classifier}…")
             threshold = self.result.threshold.value()
+            self._typed_from = proposals
             self.typing_job.start(
                 partial(typing, request, self._catalogue, proposals, threshold=threshold)
             )
@@ -309,8 +297,7 @@ class DetectWidget(QWidget):
             self._put()
 
     def _keep_typed(self, proposals: Proposals) -> None:
-        now = self._proposals
-        if now is None or now.region != proposals.region:
+        if self._proposals is not self._typed_from:
             return  # another run has finished meanwhile
         self._proposals = proposals
         self.status.setText("")
@@ -366,6 +353,8 @@ class DetectWidget(QWidget):
         self._proposals = replace(proposals, peaks=typed_as(proposals.peaks, now.peaks))
         self.result.show_proposals(proposals)
         self._show_nuclei()
+        if self.typing_job.running:
+            self._keep()  # what is typed there is no longer what is shown
 
     # -- looks
 
