@@ -8,6 +8,7 @@ import shlex
 import shutil
 import signal
 import sys
+import threading
 import time
 
 import numpy as np
@@ -21,6 +22,8 @@ from napari_nucbudget.models.library import keep_model, load_card
 from napari_nucbudget.project import Records
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.types.progress import Progress
+from napari_nucbudget.ui import train_widget
 from napari_nucbudget.ui.session import Session
 from napari_nucbudget.ui.train_widget import TrainWidget
 
@@ -273,6 +276,33 @@ def test_a_project_that_is_closed_meanwhile_ends_applying_and_training_without_a
     assert not dock.process.running
     assert dock.status.text() == ""
     assert not dock.pause.isEnabled()
+
+
+@pytest.mark.parametrize("then", ["another is opened", "it is closed"])
+def test_a_project_that_is_left_while_its_labels_are_written_trains_nothing(
+    bench, tmp_path, monkeypatch, then
+):
+    dock, session = bench.dock, bench.session
+    write, left = train_widget.written_run, threading.Event()
+
+    def slow(*given):
+        while not left.wait(0.01):
+            yield Progress(0, 1)
+        return (yield from write(*given))
+
+    monkeypatch.setattr(train_widget, "written_run", slow)
+    bench.train(2000)
+    assert dock.job.running
+    if then == "it is closed":
+        session.close_project()
+    else:
+        session.open(tmp_path / "other.nucbudget")
+        session.ensure()
+    left.set()
+    bench.wait(lambda: not dock.job.running)
+    assert not dock.process.running
+    assert dock.status.text() == ""
+    assert session.store is None or Records(session.store).runs() == []
 
 
 def test_a_run_folder_that_was_deleted_is_offered_no_more(bench, tiny_model, tmp_path):

@@ -331,6 +331,7 @@ class TrainWidget(QWidget):
     def _project_changed(self) -> None:
         """Another project: its last run, if it was cut off, can be continued."""
         self._stop_for_now()
+        self.job.cancel()  # labels of the former project
         self._record, self.process.run, self._paused = None, None, False
         self._trained, self._crashed = None, False
         self.status.setText("")
