@@ -29,6 +29,7 @@ FIRST_DOCKS = frozenset(("Detect", "Annotate", "Export"))
         (Facts(labels=NONE, unlabelled=50, fields=1), "Teach", "the detector on 1 field"),
         (Facts(labels=ENOUGH), "Teach", "Fine-tune a model on the 48 labelled nuclei"),
         (Facts(labels=SOME, training="running"), "Annotate", "being trained"),
+        (Facts(labels=SOME, training="waiting"), "Teach", "continue or cancel it"),
         (Facts(labels=ENOUGH, training="failed"), "Teach", "did not end well"),
         (Facts(labels=ENOUGH, training="done"), "Teach", "Apply the trained model"),
         (Facts(labels=ENOUGH, training="done", applied=True), "Annotate", "Declare a field"),
@@ -60,17 +61,20 @@ def test_a_training_is_done_when_it_left_a_model_and_applied_once_that_was_used(
     model = tmp_path / "run" / "model"
     with open_project(tmp_path / "p.nucbudget", annotator="Ann") as store:
         records = Records(store)
-        assert _training(store) == ("none", False)
+        assert _training(store, False) == ("none", False)
         first = records.start_run(str(model.parent), {})
-        assert _training(store) == ("running", False)
+        assert _training(store, True) == ("running", False)
+        assert _training(store, False) == ("failed", False)  # its folder is gone
+        model.parent.mkdir()
+        assert _training(store, False) == ("waiting", False)
         records.end_run(first, "done", {"model": str(model)})
-        assert _training(store) == ("done", False)
+        assert _training(store, False) == ("done", False)
         records.use_model("run", "classification", path=str(model))
-        assert _training(store) == ("done", True)
+        assert _training(store, False) == ("done", True)
         for state, left in (("cancelled", ("done", True)), ("failed", ("failed", False))):
             run = records.start_run(str(tmp_path / state), {})
             records.end_run(run, state, {"model": None})
-            assert _training(store) == left
+            assert _training(store, False) == left
         run = records.start_run(str(tmp_path / "stopped"), {})
         records.end_run(run, "cancelled", {"model": str(tmp_path / "stopped" / "model")})
-        assert _training(store) == ("done", False)
+        assert _training(store, False) == ("done", False)

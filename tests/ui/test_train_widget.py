@@ -211,6 +211,18 @@ def test_a_training_that_was_cut_off_is_offered_again_after_reopening(bench):
     assert Records(bench.session.store).runs()[0].state == "cancelled"
 
 
+def test_who_only_reads_a_project_is_not_offered_to_continue_its_training(bench):
+    dock, store = bench.dock, bench.session.store
+    folder, path = store.path.with_name("running"), store.path
+    folder.mkdir()
+    Records(store).start_run(str(folder), {"parent": "tiny", "arguments": ["train"]})
+    bench.session.close_project()
+    assert bench.session.open(path, read_only=True)
+    assert dock.status.text() == ""
+    assert not dock.pause.isEnabled()
+    assert not dock.cancel.isEnabled()
+
+
 def test_too_few_labels_are_refused_with_numbers(bench):
     dock = bench.dock
     bench.session.edit(lambda store: store.remove_field(store.fields()[0].id))

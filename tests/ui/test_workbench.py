@@ -7,6 +7,7 @@ from napari._app_model import get_app_model
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDockWidget
 
+from napari_nucbudget.project import Records
 from napari_nucbudget.ui.annotate_widget import AnnotateWidget
 from napari_nucbudget.ui.detect_widget import DetectWidget
 from napari_nucbudget.ui.export_widget import ExportWidget
@@ -108,3 +109,19 @@ def test_the_line_is_legible_in_both_themes(viewer, qtbot):
         viewer.theme = theme
         seen.add(workbench.line.styleSheet())
     assert len(seen) == 2
+
+
+def test_a_training_that_was_cut_off_is_not_called_running(viewer, qtbot, drawn, tmp_path):
+    workbench = choose(viewer, qtbot)
+    viewer.add_image(drawn.rgb, name="biopsy", **UM)
+    session = workbench.session
+    image = session.ensure()
+    for start, name in enumerate(session.store.classes.names):
+        session.edit(lambda store, s=start, n=name: store.add(image, drawn.yx[s::3], n))
+    Records(session.store).start_run(str(tmp_path), {"parent": "", "arguments": []})
+    path = session.store.path
+    session.close_project()
+    session.open(path)
+    qtbot.waitUntil(lambda: "continue or cancel it" in workbench.line.text())
+    assert workbench.go.text() == "Go to Teach"
+    session.close()

@@ -19,6 +19,7 @@ __all__ = ["GOOD_START", "Facts", "Step", "facts_of", "next_step"]
 GOOD_START = 40
 """Labels with which a first classifier is worth its training, shared among the classes."""
 
+Training = Literal["none", "running", "waiting", "done", "failed"]
 DETECT, ANNOTATE, TEACH, CHECK, EXPORT = "Detect", "Annotate", "Teach", "Check", "Export"
 
 
@@ -40,8 +41,8 @@ class Facts:
     unlabelled : int
         Those without a class.
     fields : int
-    training : {"none", "running", "done", "failed"}
-        The last run.
+    training : {"none", "running", "waiting", "done", "failed"}
+        The last run; one that waits was paused or cut off.
     applied : bool
         Its model was used since.
     checked : str
@@ -58,7 +59,7 @@ class Facts:
     labels: Mapping[str, int] = field(default_factory=dict)
     unlabelled: int = 0
     fields: int = 0
-    training: Literal["none", "running", "done", "failed"] = "none"
+    training: Training = "none"
     applied: bool = False
     checked: str = ""
     docks: frozenset[str] = frozenset((DETECT, ANNOTATE, TEACH, CHECK, EXPORT))
@@ -95,6 +96,8 @@ def next_step(facts: Facts) -> Step:
     if TEACH in facts.docks:
         if facts.training == "running":
             return Step("A model is being trained. Annotating can go on meanwhile.", ANNOTATE)
+        if facts.training == "waiting":
+            return Step("A training waits to go on: continue or cancel it.", TEACH)
         if facts.training == "failed":
             return Step("The last training did not end well: see why, and train again.", TEACH)
         if facts.training == "none":
@@ -135,8 +138,8 @@ def _count(number: int, one: str, more: str = "") -> str:
     return f"{number:,} {one if number == 1 else more or one + 's'}"
 
 
-def facts_of(session: Session, docks: frozenset[str]) -> Facts:
-    """The facts of a session as it is now."""
+def facts_of(session: Session, docks: frozenset[str], *, trains: bool) -> Facts:
+    """The facts of a session as it is now; `trains` says whether a training process runs."""
     store = session.store
     if session.current is None:
         return Facts(image=False, docks=docks)
@@ -147,7 +150,7 @@ def facts_of(session: Session, docks: frozenset[str]) -> Facts:
     unlabelled = labels.pop(UNLABELLED, 0)
     image = session.image
     here = {} if image is None else store.counts(image)
-    training, applied = _training(store)
+    training, applied = _training(store, trains)
     check = latest_check(store)
     return Facts(
         mpp=mpp,
@@ -163,9 +166,7 @@ def facts_of(session: Session, docks: frozenset[str]) -> Facts:
     )
 
 
-def _training(
-    store: ProjectStore,
-) -> tuple[Literal["none", "running", "done", "failed"], bool]:
+def _training(store: ProjectStore, trains: bool) -> tuple[Training, bool]:
     """State of the last run that left a model or could not, and whether its model was used."""
     records = Records(store)
     runs = [run for run in records.runs() if run.state != "cancelled" or run.result.get("model")]
@@ -173,7 +174,8 @@ def _training(
         return "none", False
     last = runs[0]
     if last.state == "running":
-        return "running", False
+        there = Path(last.folder).is_dir()  # what was deleted cannot go on
+        return "running" if trains else "waiting" if there else "failed", False
     model = last.result.get("model")
     if not model:
         return "failed", False

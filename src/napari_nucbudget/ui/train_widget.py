@@ -339,7 +339,8 @@ class TrainWidget(QWidget):
         self.outcome.forget()
         self.form.offer()
         store = self.session.store
-        runs = [] if store is None else Records(store).runs()
+        # One that is read only is open elsewhere, where its last training may well be running.
+        runs = [] if store is None or store.read_only else Records(store).runs()
         if runs and runs[0].ended is None and Path(runs[0].folder).is_dir():
             unfinished = runs[0]
             self._record, self._paused = unfinished.id, True

@@ -133,12 +133,18 @@ class WorkbenchWidget(QWidget):
 
     def refresh(self) -> None:
         """Say what comes next, by the state as it is now."""
-        step = next_step(facts_of(self.session, frozenset(self._titles)))
+        docks = frozenset(self._titles)
+        step = next_step(facts_of(self.session, docks, trains=self._trains()))
         if step != self._step:
             self._step = step
             self.line.setText(f"<b>Next:</b> {step.sentence}")
             self.go.setText(f"Go to {step.dock}")
             self.go.setVisible(step.dock in self._titles)
+
+    def _trains(self) -> bool:
+        """Whether the dock Teach trains at this moment; what it noted may have been cut off."""
+        teach: Any = _inner(self._viewer, self._titles.get("Teach", ""))
+        return teach is not None and teach.process.running
 
     def _go(self) -> None:
         self.show_dock(self._step.dock)
