@@ -197,6 +197,24 @@ def test_after_a_run_of_another_model_was_given_up_the_one_that_found_them_is_no
     widget.session.close()
 
 
+def test_a_project_that_is_opened_during_a_run_gets_its_nuclei_only_when_asked(
+    dock_with_image, drawn, detector, tmp_path
+):
+    dock, widget = dock_with_image, dock_with_image.widget
+    session = widget.session
+    session.open(tmp_path / "first.nucbudget")
+    widget.form.scope.setCurrentText("Whole image")
+    begin(dock, detector)
+    session.open(tmp_path / "second.nucbudget")
+    detector.gate.set()
+    dock.wait(lambda: not widget.job.running)
+    assert list(session.store.images) == []
+    assert len(dock.points.data) == drawn.count(0.5)  # shown, to be kept by a click
+    dock.click(widget.kept.keep)
+    assert len(session.store.proposals(session.image)) == drawn.count(0.5)
+    session.close()
+
+
 def test_nuclei_that_are_typed_while_another_run_begins_go_to_their_own_image(
     dock_with_image, drawn, detector, monkeypatch
 ):

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QWidget
 from napari_nucbudget.errors import ImageError, NucbudgetError, PixelSizeError
 from napari_nucbudget.infer.propose import Proposals
 from napari_nucbudget.infer.typed import typed_as, untyped
+from napari_nucbudget.project import ProjectStore
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import Progress, time_in_words
 from napari_nucbudget.ui.catalogue import Catalogue
@@ -56,6 +57,7 @@ class DetectWidget(QWidget):
         self._view: NucleiView | None = None
         self._request: DetectRequest | None = None  # what `_proposals` answers
         self._asked: DetectRequest | None = None  # what the run of now will answer
+        self._asked_for: ProjectStore | None = None  # the project at its start
         self.tuned_for = ""  # the model whose threshold and distance the sliders show
         self._started = 0.0
         self._proposals: Proposals | None = None
@@ -172,7 +174,7 @@ class DetectWidget(QWidget):
         except NucbudgetError as error:
             self._show_error(error)
             return
-        self._asked = request
+        self._asked, self._asked_for = request, self.session.store
         self._started = time.monotonic()
         self.status.setText("")
         if request.model == self.tuned_for:
@@ -221,7 +223,7 @@ class DetectWidget(QWidget):
             text += " The region is too large to keep its map: the minimum distance is fixed."
         self.status.setText(text)
         self.result.show_proposals(proposals)
-        if self.kept.at_once.isChecked():
+        if self.kept.at_once.isChecked() and self.session.store is self._asked_for:
             self.result.show_count(len(self._shown()), proposals)
             self._keep()
         else:
