@@ -247,3 +247,35 @@ def test_nuclei_that_are_typed_while_another_run_begins_go_to_their_own_image(
     dock.click(widget.cancel)
     detector.gate.set()
     session.close()
+
+
+def test_moving_the_threshold_after_keeping_leaves_clicks_in_the_project(dock_with_image, drawn):
+    dock, widget = dock_with_image, dock_with_image.widget
+    widget.form.scope.setCurrentText("Whole image")
+    dock.run()
+    dock.click(widget.kept.keep)
+    session, layers = widget.session, dock.viewer.layers
+    kept = session.views.of().points
+    assert layers.selection.active is kept
+    widget.result.threshold.setValue(0.7)
+    dock.settle()
+    assert dock.points is not kept
+    assert len(dock.points.data) == drawn.count(0.7)
+    assert layers.selection.active is kept
+    session.close()
+
+
+def test_the_threshold_of_the_dock_check_draws_nothing_after_keeping(dock_with_image, drawn):
+    dock, widget = dock_with_image, dock_with_image.widget
+    widget.form.scope.setCurrentText("Whole image")
+    dock.run()
+    widget.take_threshold(0.9)
+    dock.settle()
+    assert len(dock.points.data) == drawn.count(0.9)  # what is on screen follows
+    dock.click(widget.kept.keep)
+    before = list(dock.viewer.layers)
+    widget.take_threshold(0.7)
+    dock.settle()
+    assert list(dock.viewer.layers) == before
+    assert f"<b>{drawn.count(0.7)} nuclei</b>" in widget.result.count.text()
+    widget.session.close()

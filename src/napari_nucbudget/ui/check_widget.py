@@ -300,7 +300,7 @@ class CheckWidget(QWidget):
         self.threshold = float(self.check_result.curve.threshold[index])
         for widget in self._viewer.window.dock_widgets.values():
             if isinstance(widget, DetectWidget) and widget.tuned_for == self._asked[0][0]:
-                widget.result.threshold.setValue(self.threshold)
+                widget.take_threshold(self.threshold)
         self._live.start()
 
     def _show_at_threshold(self) -> None:

@@ -256,8 +256,19 @@ class DetectWidget(QWidget):
         if proposals is None or view is None:
             return
         nuclei = self._shown()
+        active = self._viewer.layers.selection.active
         view.show(nuclei)
+        if any(kept.points is active for kept in self.session.views):
+            self._viewer.layers.selection.active = active  # a click there is an edit of the project
         self.result.show_count(len(nuclei), proposals, outdated=self._outdated())
+
+    def take_threshold(self, value: float) -> None:
+        """Follow the threshold of another dock; what is not on screen is not drawn for it."""
+        self.result.threshold.setValue(value)
+        points = None if self._view is None else self._view.points
+        if points is None or points not in self._viewer.layers:
+            self._live.stop()
+            self._recount()
 
     def _outdated(self) -> str:
         if self._proposals is None or self._request is None:
