@@ -212,3 +212,21 @@ def test_an_error_under_another_image_is_brought_to_the_front(checked):
     rings = viewer.layers.index(viewer.layers["missed (biopsy)"])
     assert order == sorted(order)
     assert order[1] < rings
+
+
+def test_correcting_an_error_does_not_begin_the_walk_anew(checked):
+    dock, session = checked.dock, checked.session
+    for walked in (dock.kind.currentText(), "cell"):
+        if walked == "cell":
+            dock.confusion.cell_chosen.emit(0, 1)
+        checked.click(dock.next)
+        checked.click(dock.next)
+        found, total = dock.walk.current, len(dock.walk.findings)
+        assert total > 2
+        session.edit(lambda s, n=found.nucleus: s.relabel([n], "miscellaneous"))
+        checked.qtbot.waitUntil(lambda: "changed since" in dock.scores.text())
+        checked.qtbot.waitUntil(lambda: not dock._live.isActive())
+        assert dock.walk.current is found
+        assert dock.found.text().startswith(f"2 of {total}")
+        checked.click(dock.next)
+        assert dock.found.text().startswith(f"3 of {total}")

@@ -64,6 +64,7 @@ class CheckWidget(QWidget):
         self._last_used: dict[str, str] = {}
         self.check_result: ModelCheck | None = None
         self.threshold = 0.5
+        self._walked_at: float | None = None  # threshold of the errors that are walked through
         self.job = Job(self)
         self.walk = ErrorWalk(session)
         colors = colors_of(napari_viewer)
@@ -273,7 +274,7 @@ class CheckWidget(QWidget):
         told = cautions(check, cards, self._images, store)
         names = [name for name, _ in self._asked]
         note_check(self.session, check, self._fields, dict(zip(names, cards, strict=True)))
-        self._look = True
+        self._look, self._walked_at = True, None
         self.warnings.setText("".join(f"<p>⚠ {sentence}</p>" for sentence in told))
         self._show_types(check)
         self._show_at_threshold()
@@ -324,7 +325,8 @@ class CheckWidget(QWidget):
             f"{scores.nuclei:,} dots in {scores.images} image{'s' * (scores.images != 1)}; "
             f"best F1 {scores.best.f1:.3f} at {scores.best.threshold:.2f}{stale}"
         )
-        self._walk_kind()
+        if self._walked_at != self.threshold:  # a correction does not begin the walk anew
+            self._walk_kind()
 
     def _changed(self, notes: tuple[Note, ...] | None) -> None:
         """Look whether the dots and fields are still those that were checked."""
@@ -337,6 +339,7 @@ class CheckWidget(QWidget):
     def _walk_kind(self, *_: Any) -> None:
         if self.check_result is None:
             return
+        self._walked_at = self.threshold
         kind = KINDS[self.kind.currentIndex()]
         found = self.check_result.errors(kind, self.threshold)
         self.walk.start(found, tuple(image.id for image in self._images))
