@@ -18,7 +18,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_nucbudget.cli import main
-from napari_nucbudget.models.library import keep_model, load_card
+from napari_nucbudget.models.library import keep_model, load_card, model_folder
 from napari_nucbudget.project import Records
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import Nuclei
@@ -315,6 +315,26 @@ def test_a_project_that_is_left_while_its_labels_are_written_trains_nothing(
     assert not dock.process.running
     assert dock.status.text() == ""
     assert session.store is None or Records(session.store).runs() == []
+
+
+def test_rolling_back_after_another_edit_applies_the_parent(bench, tiny_model, tmp_path):
+    dock, outcome, store = bench.dock, bench.dock.outcome, bench.session.store
+    model = shutil.copytree(tiny_model, tmp_path / "run" / "model")
+    dock.form.add_own(model)
+    outcome.show_model(model, None, "tiny")
+    bench.viewer.reset_view()
+    bench.click(outcome.view)
+    bench.wait(lambda: not outcome.apply_job.running)
+    bench.session.edit(lambda store: store.add(bench.image, (200, 300)))
+    assert dock.form.parent_model == str(model)
+    bench.click(outcome.back)
+    bench.wait(lambda: not outcome.apply_job.running)
+    assert Records(store).models()[-1].path == str(model_folder("tiny"))
+    assert "nuclei from" in outcome.note.text()
+    assert dock.form.parent_model == "tiny"
+    assert outcome.view.isEnabled()
+    assert outcome.image.isEnabled()
+    assert not outcome.back.isEnabled()
 
 
 def test_a_run_folder_that_was_deleted_is_offered_no_more(bench, tiny_model, tmp_path):

@@ -164,6 +164,8 @@ class TrainOutcome(QGroupBox):
         count = commit(self._session, asked, nuclei)
         changed = store is not None and store.revision != before
         self._undo_label = store.undo_label if store is not None and changed else None
+        if asked.model == self._parent_model:  # rolled back: further back there is nothing
+            self._asked = None
         self.note.setText(f"{count:,} nuclei from {load_card(asked.model).name}.")
         self.applied.emit(asked.model)
         self._update()
@@ -184,6 +186,7 @@ class TrainOutcome(QGroupBox):
             self.note.setText("Rolled back: the proposals and classes of before are there again.")
         elif self._parent_model:
             self._apply(whole=False, model=self._parent_model)
+            return  # what it found is yet to come
         self._asked, self._undo_label = None, None
         self.applied.emit(self._parent_model)
         self._update()
