@@ -241,15 +241,34 @@ def test_too_few_labels_are_refused_with_numbers(bench):
     assert dock.train.isEnabled()
 
 
+def give_classes(bench, ids):
+    """A third of the nuclei each class."""
+    for start, name in enumerate(bench.session.store.classes.names):
+        bench.session.edit(lambda store, c=ids[start::3], n=name: store.relabel(c, n))
+
+
+def test_proposals_of_an_image_that_no_model_reads_are_said(bench):
+    dock, session = bench.dock, bench.session
+    give_classes(bench, session.store.nuclei(bench.image).id)
+    bench.viewer.add_image(np.zeros((100, 100), np.uint8), name="grey", **UM)
+    image = session.ensure()
+    found = Nuclei.from_points([(20, 20)], score=0.9, origin="other")
+    session.edit(lambda store: store.add_proposals(image, found))
+    dock.form.what.setCurrentIndex(1)
+    dock.form.choose("")
+    bench.settle()
+    bench.click(dock.train)
+    assert "grey" in dock.error.text()
+    assert not dock.job.running
+
+
 def test_the_ladder_learns_from_proposals_of_open_images_too(bench, drawn):
     dock = bench.dock
     others = Nuclei.from_points(drawn.yx[100:150], score=0.6, origin="tiny")
     store = bench.session.store
     bench.session.edit(lambda store: store.add_proposals(bench.image, others))
     ids = store.nuclei(bench.image, which="human").id
-    for start, name in enumerate(store.classes.names):
-        chosen = ids[start::3]
-        bench.session.edit(lambda store, c=chosen, n=name: store.relabel(c, n))
+    give_classes(bench, ids)
     dock.form.what.setCurrentIndex(1)
     dock.form.choose("")
     bench.settle()

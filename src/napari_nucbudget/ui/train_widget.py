@@ -227,8 +227,9 @@ class TrainWidget(QWidget):
         self._parent_model = chosen["parent"]
         self._then_train = then_train
         folder = new_run_folder(store, chosen["task"])
-        more = unlabelled_of(self.session, store) if chosen["task"] == "classification" else None
+        typing = chosen["task"] == "classification"
         try:
+            more = unlabelled_of(self.session, store) if typing else None
             labels = self._labels(store)
         except NucbudgetError as error:
             self._show_error(error)
