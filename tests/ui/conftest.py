@@ -232,4 +232,21 @@ def dock_with_image(dock: Dock, drawn: Drawn) -> Dock:
     return dock
 
 
+@pytest.fixture
+def desk(make_napari_viewer: Any, qtbot: Any, drawn: Drawn) -> Any:
+    """The annotate dock beside the drawn image, which is not in a project yet."""
+    from napari_nucbudget.ui.annotate_widget import AnnotateWidget
+    from tests.ui.annotating import UM, Desk
+
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1300, 900)
+    viewer.add_image(drawn.rgb, name="biopsy", **UM)
+    dock = AnnotateWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Annotate nuclei")
+    viewer.reset_view()
+    desk = Desk(viewer, dock, qtbot)
+    yield desk
+    desk.session.close()
+
+
 __all__ = ["MPP", "DarknessDetector", "Dock", "Drawn"]

@@ -12,63 +12,10 @@ from napari_nucbudget.errors import ConfigError
 from napari_nucbudget.project import open_project
 from napari_nucbudget.types.classes import DEFAULT_CLASSES, ClassScheme, NucleusClass
 from napari_nucbudget.types.image import Region
-from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.score_map import ScoreMap
-from napari_nucbudget.ui.annotate_widget import AnnotateWidget
 from napari_nucbudget.ui.class_dialog import ClassDialog, RemoveDialog
 from napari_nucbudget.ui.keys import check_key, class_keys
-
-UM = {"scale": (0.5, 0.5), "units": ("um", "um")}
-PLACES = [(60.0, 80.0), (60.0, 200.0), (180.0, 80.0), (180.0, 200.0)]
-PROB = [[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.0, 0.9, 0.1], [0.2, 0.2, 0.6]]
-
-
-class Desk:
-    def __init__(self, viewer, dock, qtbot):
-        self.viewer, self.dock, self.qtbot = viewer, dock, qtbot
-        self.session = dock.session
-        self.canvas = viewer.window._qt_window._qt_viewer.canvas.native
-
-    def click(self, button):
-        assert button.isEnabled()
-        self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-        self.qtbot.wait(30)
-
-    def press(self, key, modifier=Qt.KeyboardModifier.NoModifier):
-        self.canvas.setFocus()
-        self.qtbot.keyClick(self.canvas, key, modifier)
-        self.qtbot.wait(30)
-
-    def propose(self):
-        image = self.session.ensure()
-        nuclei = Nuclei.from_points(
-            PLACES, score=0.95, label=np.argmax(PROB, 1), prob=PROB, origin="darkness"
-        )
-        return self.session.edit(lambda store: store.add_proposals(image, nuclei))
-
-    def counts(self):
-        return {
-            name: (count.proposed, count.human)
-            for name, count in self.session.store.counts(self.session.image).items()
-        }
-
-    def middle(self):
-        """Which pixel of the image is in the middle of the screen."""
-        layer = self.viewer.layers["biopsy"]
-        return np.asarray(layer.world_to_data(self.viewer.scene.camera.center[-2:]))
-
-
-@pytest.fixture
-def desk(make_napari_viewer, qtbot, drawn):
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1300, 900)
-    viewer.add_image(drawn.rgb, name="biopsy", **UM)
-    dock = AnnotateWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Annotate nuclei")
-    viewer.reset_view()
-    desk = Desk(viewer, dock, qtbot)
-    yield desk
-    desk.session.close()
+from tests.ui.annotating import PLACES
 
 
 def test_a_walk_by_keys_answers_every_proposal_and_undo_takes_it_back(desk):

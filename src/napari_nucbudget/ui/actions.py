@@ -23,6 +23,7 @@ __all__ = [
     "copy",
     "delete_selected",
     "paste",
+    "refused_in_reading",
     "relabel_selected",
     "select_class",
 ]
@@ -70,8 +71,19 @@ def delete_selected(session: Session) -> None:
             view.select([])
 
 
+def refused_in_reading(session: Session) -> bool:
+    """Whether a second reading keeps proposals from being answered; a sentence then says so."""
+    if session.reading:
+        session.failed.emit(
+            PointsError("Proposals are hidden in a second reading: end it to answer them.")
+        )
+    return session.reading > 0
+
+
 def accept_in_view(session: Session) -> int | None:
     """Accept every proposal on screen; how many there were."""
+    if refused_in_reading(session):
+        return None
     view, image = session.views.of(), session.image
     region = None if view is None else view.visible()
     if image is None or region is None:
@@ -82,6 +94,8 @@ def accept_in_view(session: Session) -> int | None:
 
 def accept_above(session: Session, score: float, class_name: str | None = None) -> int | None:
     """Accept every proposal of the image with at least this score; how many there were."""
+    if refused_in_reading(session):
+        return None
     image = session.image
     if image is None:
         session.failed.emit(PointsError("The image has no nuclei in the project yet."))

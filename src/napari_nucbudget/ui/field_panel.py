@@ -289,11 +289,13 @@ class FieldPanel(QWidget):
             )
             self._update()
             return
+        self._walk.restart()
+        for view in self._session.views:
+            view.select([])  # what one reads is not the other's to answer
         if on:
-            self._first = self._session.annotator
             self._session.set_annotator(name, reading=self.reading.value())
         else:
-            self._session.set_annotator(getattr(self, "_first", self._session.annotator))
+            self._session.set_annotator(self._session.first_annotator)
 
     def _compare(self) -> None:
         store, field = self._session.store, self.chosen

@@ -142,7 +142,7 @@ class Gallery(QWidget):
         name = self.class_name.currentText()
         which: Any = WHICH[self.which.currentText()]
         self._asked = name, which
-        nuclei = store.nuclei(image, which=which)
+        nuclei = store.nuclei(image, which=which, reading=self._session.reading)
         nuclei = nuclei.select(nuclei.label == nuclei.classes.index(name))
         order = np.argsort(certainty(nuclei), kind="stable")
         if self.order.currentIndex() == 1:
@@ -199,7 +199,8 @@ class Gallery(QWidget):
         if notes is not None and not any(image in note.nuclei or note.classes for note in notes):
             return
         name, which = self._asked
-        nuclei = store.nuclei(image, which=which, ids=self._shown.id)
+        reading, ids = self._session.reading, self._shown.id
+        nuclei = store.nuclei(image, which=which, ids=ids, reading=reading)
         wanted = nuclei.classes.names
         label = nuclei.classes.index(name) if name in (*wanted, UNLABELLED) else -2
         left = set(nuclei.id[nuclei.label == label].tolist())

@@ -91,7 +91,7 @@ class ProposalPanel(QGroupBox):
 
     def show_next(self) -> None:
         """Show the next proposal, or say that there is none."""
-        if self.walk.next() is None:
+        if self.walk.next() is None and not self._session.reading:
             self.left.setText("Every proposal is answered.")
 
     def refresh(self) -> None:

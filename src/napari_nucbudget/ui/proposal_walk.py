@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from napari_nucbudget.core.certainty import certainty
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import Nuclei
+from napari_nucbudget.ui import actions
 
 if TYPE_CHECKING:
     from napari_nucbudget.ui.session import Session
@@ -51,7 +52,7 @@ class ProposalWalk:
     def next(self) -> int | None:
         """Show the next proposal; None where there is none left."""
         store, image = self._session.store, self._session.image
-        if store is None or image is None:
+        if store is None or image is None or actions.refused_in_reading(self._session):
             return None
         found = self._nearest() if self.order == ORDERS[0] else self._by_certainty()
         if found is None and self._seen:  # all were seen: begin again with those not answered
@@ -64,7 +65,7 @@ class ProposalWalk:
 
     def previous(self) -> int | None:
         """Show the one before again, answered or not; None where there is none."""
-        if len(self._seen) < 2:
+        if len(self._seen) < 2 or actions.refused_in_reading(self._session):
             return None
         self._seen.pop()
         self.go_to(self._seen[-1])

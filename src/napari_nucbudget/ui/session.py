@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from qtpy.QtCore import QEvent, QObject, Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_nucbudget.bridge.layers import known_pixel_size
@@ -39,6 +39,7 @@ from napari_nucbudget.ui.keys import Keys
 from napari_nucbudget.ui.removals import Removals
 from napari_nucbudget.ui.slides import is_slide
 from napari_nucbudget.ui.views import Views
+from napari_nucbudget.ui.window_end import WindowEnd
 from napari_nucbudget.ui.work_clock import WorkClock
 
 if TYPE_CHECKING:
@@ -86,10 +87,12 @@ class Session(QObject):
         self.store: ProjectStore | None = None
         self.current: Image | None = None
         self.reading, self._annotator = 0, ""
+        self._first = ""  # who annotated before a second reading began
         self._links: list[tuple[Image, int]] = []
         self._mpp: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self._seen = 0
-        self._windows: set[int] = set()
+        self._end = WindowEnd(self)
+        self._end.came.connect(self.close)
         self.clock = WorkClock()
         self.active_class = ""
         self.score_maps: dict[int, ScoreMap] = {}
@@ -125,15 +128,7 @@ class Session(QObject):
 
     def join(self, dock: QWidget) -> None:
         """Close the project when the window in which `dock` comes to lie is closed."""
-        dock.installEventFilter(self)
-
-    def eventFilter(self, dock: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Show and isinstance(dock, QWidget):
-            window = dock.window()
-            if window is not dock and id(window) not in self._windows:
-                self._windows.add(id(window))
-                window.destroyed.connect(self.close)
-        return False
+        self._end.watch(dock)
 
     # -- the project
 
@@ -169,7 +164,7 @@ class Session(QObject):
     def _opened(
         self, path: Path, read_only: bool, create: bool
     ) -> tuple[ProjectStore, tuple[str, ...]]:
-        who = self._annotator or None
+        who = self.first_annotator or None
         if self.store is not None and path.absolute() == self.store.path:
             self._leave_project()  # to open it anew, its own lock has to go first
             self.project_changed.emit()
@@ -223,7 +218,7 @@ class Session(QObject):
         self.score_maps = {}
         self.clipboard = None
         self._seen = 0
-        self.reading = 0
+        self._annotator, self.reading = self.first_annotator, 0
         if store is not None:
             self.clock.flush(store)
             store.close()
@@ -344,10 +339,15 @@ class Session(QObject):
         """Whose edits these are; empty before that is known."""
         return self._annotator
 
+    @property
+    def first_annotator(self) -> str:
+        """Whose edits they are outside a second reading."""
+        return self._first if self.reading else self._annotator
+
     def set_annotator(self, name: str, *, reading: int = 0) -> None:
         """Let another person annotate, or the `reading`-th independent reading begin."""
-        self._annotator = name.strip()
-        self.reading = reading
+        self._first = self.first_annotator
+        self._annotator, self.reading = name.strip(), reading
         if self.store is not None:
             self.clock.flush(self.store)
             if self._annotator:
