@@ -10,6 +10,8 @@ from napari.utils._proxies import PublicOnlyProxy
 
 from napari_nucbudget.errors import ProjectError
 from napari_nucbudget.project import open_project
+from napari_nucbudget.types.classes import NucleusClass
+from napari_nucbudget.ui import actions
 from napari_nucbudget.ui.session import Session
 
 UM = {"scale": (0.5, 0.5), "units": ("um", "um")}
@@ -276,3 +278,16 @@ def test_who_holds_a_project_is_said_together_with_all_else(session, viewer, sli
         assert layer is session.current
         assert len(told) == 1
         assert "process" in told[0]
+
+
+def test_a_class_that_another_project_lacks_is_not_active_there(session, viewer, tmp_path, told):
+    viewer.add_image(np.zeros((90, 120, 3), np.uint8), name="plain", **UM)
+    assert session.open(tmp_path / "a.nucbudget")
+    session.edit(lambda store: store.add_class(NucleusClass("mitosis", "#ff9100", "G")))
+    session.set_active_class("mitosis")
+    assert session.open(tmp_path / "b.nucbudget")
+    assert session.active_class == ""
+    assert actions.add(session, session.ensure(), np.array([[50.0, 50.0]])) is not None
+    session.set_active_class("epithelial")
+    assert session.open(tmp_path / "a.nucbudget")
+    assert session.active_class == "epithelial"

@@ -91,13 +91,11 @@ class Session(QObject):
         self._links: list[tuple[Image, int]] = []
         self._mpp: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self._seen = 0
-        self._end = WindowEnd(self)
-        self._end.came.connect(self.close)
+        self._end = WindowEnd(self, self.close)
         self.clock = WorkClock()
         self.active_class = ""
         self.score_maps: dict[int, ScoreMap] = {}
-        self.snap = True
-        self.snap_px = 10.0
+        self.snap, self.snap_px = True, 10.0
         self.clipboard: Nuclei | None = None
         self.views = Views(self)
         self.keys = Keys(self)
@@ -154,6 +152,7 @@ class Session(QObject):
         self._leave_project()
         self.store = store
         self._annotator = store.annotator
+        self._forget_class(store)
         self._link_all()
         self.project_changed.emit()
         self.image_changed.emit()
@@ -214,9 +213,7 @@ class Session(QObject):
 
     def _leave_project(self) -> None:
         store, self.store = self.store, None
-        self._links = []
-        self.score_maps = {}
-        self.clipboard = None
+        self._links, self.score_maps, self.clipboard = [], {}, None
         self._seen = 0
         self._annotator, self.reading = self.first_annotator, 0
         if store is not None:
@@ -361,6 +358,10 @@ class Session(QObject):
             self.active_class = name
             self.class_changed.emit(name)
 
+    def _forget_class(self, store: ProjectStore) -> None:
+        if self.active_class not in store.classes.names:
+            self.set_active_class("")
+
     # -- edits
 
     def edit(self, call: Callable[[ProjectStore], Answer]) -> Answer | None:
@@ -394,7 +395,6 @@ class Session(QObject):
         notes = self.store.changes_since(self._seen)
         self._seen = self.store.revision
         if notes is None or any(note.classes for note in notes):
-            if self.active_class not in self.store.classes.names:
-                self.set_active_class("")
+            self._forget_class(self.store)
             self.keys.rebind()
         self.nuclei_changed.emit(None if notes is None else tuple(notes))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QObject, Signal
+from collections.abc import Callable
+
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
 __all__ = ["WindowEnd"]
 
 
 class WindowEnd(QObject):
-    """`came` when the window of a watched dock is closed; a dock may come to lie in one later."""
+    """Calls `then` when the window of a watched dock is closed; a dock may lie in one later."""
 
-    came = Signal()
-
-    def __init__(self, parent: QObject) -> None:
+    def __init__(self, parent: QObject, then: Callable[[], None]) -> None:
         super().__init__(parent)
+        self._then = then
         self._windows: set[int] = set()
 
     def watch(self, dock: QWidget) -> None:
@@ -26,5 +27,5 @@ class WindowEnd(QObject):
             window = dock.window()
             if window is not dock and id(window) not in self._windows:
                 self._windows.add(id(window))
-                window.destroyed.connect(self.came)
+                window.destroyed.connect(self._then)
         return False
