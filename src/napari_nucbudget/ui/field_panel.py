@@ -246,7 +246,7 @@ class FieldPanel(QWidget):
         from napari.layers import Shapes
 
         viewer, image = self._session.viewer, self._session.current
-        if self._session.removals.busy:  # no layer comes in while napari takes one out
+        if self._session.removals.busy:  # no layer comes in while one is taken out
             QTimer.singleShot(0, self.refresh)
             return
         now = (id(image), tuple(field.id for field in fields))

@@ -22,24 +22,26 @@ __all__ = ["Removals"]
 
 
 class Removals(QObject):
-    """Takes our layers out of a viewer, and watches napari take out others.
-
-    Attributes
-    ----------
-    busy : bool
-        Whether napari is at taking out a layer, which may be one of several that a person
-        selected: no layer must come or go meanwhile.
-    """
+    """Takes our layers out of a viewer, and watches napari take out others."""
 
     def __init__(self, viewer: Viewer, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = weakref.ref(viewer)
-        self.busy = False
+        self._theirs = False
         self._own = False
         viewer.layers.events.removing.connect(self._begin)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a layer is being taken out, maybe one of several that a person selected.
+
+        No layer must come or go meanwhile: napari still has to tell of the first one's place in
+        the list, and another would be taken for it.
+        """
+        return self._theirs or self._own
+
     def take_out(self, layer: Layer) -> None:
-        """Take out one of our own layers; while napari is busy, after that."""
+        """Take out one of our own layers; where another one is on its way out, after that."""
         if self.busy:
             QTimer.singleShot(0, partial(self.take_out, layer))
             return
@@ -54,12 +56,12 @@ class Removals(QObject):
     def _begin(self, event: Any = None) -> None:
         """Napari tells of its selection before it tells of the removal, and may go on to others."""
         self._make_current()
-        if not (self.busy or self._own):
-            self.busy = True
+        if not self.busy:
+            self._theirs = True
             QTimer.singleShot(0, self._end)
 
     def _end(self) -> None:
-        self.busy = False
+        self._theirs = False
 
     def _make_current(self) -> None:
         """Make the canvas' OpenGL context the current one; a viewer without a window has none."""
