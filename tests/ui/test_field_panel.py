@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
 from napari_nucbudget.types.image import Region
 from tests.ui.annotating import UM
@@ -27,3 +28,32 @@ def test_one_of_several_images_with_fields_can_be_taken_out(desk, drawn, gone):
     assert {name for name in left if len(name) == 1} == images
     assert {name for name in left if name.startswith("nuclei")} == {f"nuclei ({n})" for n in images}
     assert sum(name.startswith("fields") for name in left) == 1
+
+
+def test_after_the_proposals_of_a_field_the_walk_goes_on_to_the_others(desk):
+    ids = desk.propose()
+    fields, proposals, walk = desk.dock.fields, desk.dock.proposals, desk.dock.proposals.walk
+    desk.dock.tabs.setCurrentWidget(fields)
+    area = Region(0, 0, 120, 140)  # the first proposal lies in it
+    assert not fields.declare_region(area)
+    assert fields.unanswered.text() == "Answer the 1 left"
+    desk.click(fields.unanswered)
+    assert (walk.current, walk.region) == (ids[0], area)
+    desk.press(Qt.Key.Key_K)
+    desk.qtbot.waitUntil(lambda: walk.region is None)
+    assert walk.current == ids[0]  # the field is still on screen, to be declared
+    assert not fields.unanswered.isVisible()
+    desk.dock.tabs.setCurrentIndex(0)
+    desk.press(Qt.Key.Key_N)
+    assert walk.current in ids[1:]
+    assert proposals.left.text() == "3 to be answered"
+
+
+def test_what_is_left_of_a_field_is_not_asked_for_on_another_image(desk, drawn):
+    desk.propose()
+    fields = desk.dock.fields
+    desk.dock.tabs.setCurrentWidget(fields)
+    fields.declare_region(Region(0, 0, 120, 140))
+    assert fields.unanswered.isVisible()
+    desk.viewer.add_image(drawn.rgb[::-1].copy(), name="second", **UM)
+    assert not fields.unanswered.isVisible()

@@ -111,6 +111,7 @@ class FieldPanel(QWidget):
         self.compare.clicked.connect(self._compare)
         self.list.currentRowChanged.connect(self._update)
         session.annotator_changed.connect(self._update)
+        session.image_changed.connect(self._ask_no_more)
         self.refresh()
 
     # -- declaring
@@ -130,6 +131,7 @@ class FieldPanel(QWidget):
             if fields:
                 self.list.setCurrentRow(len(fields) - 1)
         self._outline(fields)
+        self._show_left()
         self._update()
 
     def _fields(self) -> list[Field]:
@@ -210,17 +212,26 @@ class FieldPanel(QWidget):
         store = self._session.store
         left = 0 if field or store is None else len(store.proposals(image, region))
         self._asked = region if left else None
-        self.unanswered.setVisible(bool(left))
-        self.unanswered.setText(f"Answer the {left:,} left")
         self.refresh()
         return field is not None
 
     def _walk_unanswered(self) -> None:
         self._walk.restart()
         self._walk.region = self._asked
-        if self._walk.next() is None:
-            self._walk.region = None
-            self.unanswered.setVisible(False)
+        self._walk.next()
+
+    def _ask_no_more(self) -> None:
+        """Another image has other proposals."""
+        self._asked = None
+        self._show_left()
+
+    def _show_left(self) -> None:
+        """Offer the walk to what was unanswered in the field, while something of it is."""
+        store, image, left = self._session.store, self._session.image, 0
+        if store is not None and image is not None and self._asked is not None:
+            left = len(store.proposals(image, self._asked))
+        self.unanswered.setVisible(bool(left))
+        self.unanswered.setText(f"Answer the {left:,} left")
 
     def _remove(self) -> None:
         if (field := self.chosen) is not None:

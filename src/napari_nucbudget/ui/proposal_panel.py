@@ -91,8 +91,9 @@ class ProposalPanel(QGroupBox):
 
     def show_next(self) -> None:
         """Show the next proposal, or say that there is none."""
+        there = "" if self.walk.region is None else " in the field"
         if self.walk.next() is None and not self._session.reading:
-            self.left.setText("Every proposal is answered.")
+            self.left.setText(f"Every proposal{there} is answered.")
 
     def refresh(self) -> None:
         store, image = self._session.store, self._session.image
@@ -119,8 +120,9 @@ class ProposalPanel(QGroupBox):
             button.setEnabled(writable)
 
     def _reorder(self, order: str) -> None:
-        self.walk.order = order
+        self.walk.order, region = order, self.walk.region
         self.walk.restart()
+        self.walk.region = region
 
     def _set_faint(self, on: bool) -> None:
         for view in self._session.views:

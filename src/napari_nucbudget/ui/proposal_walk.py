@@ -35,17 +35,18 @@ class ProposalWalk:
     order : str
         One of `ORDERS`.
     region : Region or None
-        Where the proposals lie that are walked through, default anywhere in the image.
+        Where the proposals lie that are walked through, default anywhere in the image; None
+        again once none is left there.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.order = ORDERS[0]
-        self.region: Region | None = None
         self.restart()
 
     def restart(self) -> None:
         """Forget what was seen, such as for another image."""
+        self.region: Region | None = None
         self.current: int | None = None
         self._seen: list[int] = []
 
@@ -58,7 +59,9 @@ class ProposalWalk:
         if found is None and self._seen:  # all were seen: begin again with those not answered
             self._seen = []
             found = self._nearest() if self.order == ORDERS[0] else self._by_certainty()
-        if found is not None:
+        if found is None:
+            self.region = None
+        else:
             self._seen.append(found)
             self.go_to(found)
         return found
