@@ -57,3 +57,31 @@ def test_what_is_left_of_a_field_is_not_asked_for_on_another_image(desk, drawn):
     assert fields.unanswered.isVisible()
     desk.viewer.add_image(drawn.rgb[::-1].copy(), name="second", **UM)
     assert not fields.unanswered.isVisible()
+
+
+def outlines(desk):
+    (layer,) = [each for each in desk.viewer.layers if each.name.startswith("fields (")]
+    return layer
+
+
+def test_outlines_go_with_their_image_and_its_name(desk):
+    image = desk.viewer.layers["biopsy"]
+    assert desk.dock.fields.declare_region(Region(10, 10, 100, 100))
+    image.translate, image.scale, image.name = (100, 50), (0.25, 0.25), "renamed"
+    np.testing.assert_array_equal(outlines(desk).translate, (100, 50))
+    np.testing.assert_array_equal(outlines(desk).scale, (0.25, 0.25))
+    assert outlines(desk).name == "fields (renamed)"
+    desk.session.undo()
+    image.translate = (0, 0)  # there is none any more
+    assert [layer.name for layer in desk.viewer.layers] == ["renamed", "nuclei (renamed)"]
+
+
+def test_the_fields_of_another_project_are_its_own(desk, tmp_path):
+    session, fields = desk.session, desk.dock.fields
+    for name, region in (("a", Region(0, 0, 50, 50)), ("b", Region(100, 100, 80, 80))):
+        assert session.open(tmp_path / f"{name}.nucbudget")
+        assert fields.declare_region(region)
+    assert session.open(tmp_path / "a.nucbudget")
+    assert fields.list.item(0).text().startswith("50 x 50 px at x 0, y 0")
+    assert fields.chosen == session.store.fields()[0]
+    np.testing.assert_array_equal(outlines(desk).data[0].max(axis=0), (49.5, 49.5))

@@ -23,6 +23,7 @@ from napari_nucbudget.core.agreement import agreement
 from napari_nucbudget.errors import NucbudgetError, ProjectError
 from napari_nucbudget.project import Field
 from napari_nucbudget.types.image import Region
+from napari_nucbudget.ui.field_outlines import FieldOutlines
 from napari_nucbudget.ui.slides import own_metadata
 from napari_nucbudget.ui.viewport import check_drawable, drawn_region, visible_region
 
@@ -46,8 +47,7 @@ class FieldPanel(QWidget):
         self._session = session
         self._walk = walk
         self._drawing: Shapes | None = None
-        self._outlines: Shapes | None = None
-        self._outlined: tuple[int, tuple[int, ...]] = (0, ())
+        self._outlines = FieldOutlines(session)
         self._asked: Region | None = None
         about = QLabel("A field is a rectangle in which every nucleus has a dot.")
         about.setWordWrap(True)
@@ -120,7 +120,7 @@ class FieldPanel(QWidget):
         """Show the fields of the current image, and outline them on it."""
         store, image = self._session.store, self._session.image
         fields = () if store is None or image is None else store.fields(image)
-        if [f.id for f in fields] != [f.id for f in self._fields()]:
+        if list(fields) != self._fields():
             self.list.clear()
             for field in fields:
                 r = field.region
@@ -130,7 +130,10 @@ class FieldPanel(QWidget):
                 self.list.addItem(item)
             if fields:
                 self.list.setCurrentRow(len(fields) - 1)
-        self._outline(fields)
+        if self._session.removals.busy:  # no layer comes in while one is taken out
+            QTimer.singleShot(0, self.refresh)
+        else:
+            self._outlines.show(fields)
         self._show_left()
         self._update()
 
@@ -251,44 +254,6 @@ class FieldPanel(QWidget):
         camera.center = tuple(centre)
         size = np.asarray(viewer.canvas.viewbox_size(viewer.layers))
         camera.zoom = float((size / np.abs(high - low)).min() * 0.95)
-
-    def _outline(self, fields: tuple[Field, ...]) -> None:
-        """Outlines of the fields, on a layer that shows and is not read."""
-        from napari.layers import Shapes
-
-        viewer, image = self._session.viewer, self._session.current
-        if self._session.removals.busy:  # no layer comes in while one is taken out
-            QTimer.singleShot(0, self.refresh)
-            return
-        now = (id(image), tuple(field.id for field in fields))
-        if now == self._outlined:
-            return  # an edit of nuclei, most of the time
-        self._outlined = now
-        if self._outlines is not None:
-            self._session.removals.take_out(self._outlines)
-        self._outlines = None
-        if not fields or image is None:
-            return
-        rectangles = []
-        for field in fields:
-            r = field.region
-            low, high = np.array([r.y, r.x]) - 0.5, np.array([r.bottom, r.right]) - 0.5
-            rectangles.append(np.array([low, (low[0], high[1]), high, (high[0], low[1])]))
-        active = viewer.layers.selection.active
-        self._outlines = Shapes(
-            rectangles,
-            shape_type="rectangle",
-            name=f"fields ({image.name})",
-            face_color="transparent",
-            edge_color="#101010",
-            edge_width=max(2.0, max(fields[0].region.height, fields[0].region.width) / 300),
-            metadata=own_metadata("fields"),
-            **layer_transform(image),
-        )
-        self._outlines.editable = False
-        viewer.layers.insert(viewer.layers.index(image) + 1, self._outlines)
-        if active is not None and active in viewer.layers:
-            viewer.layers.selection.active = active
 
     # -- second readings
 
