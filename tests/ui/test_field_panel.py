@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 
+from napari_nucbudget.errors import RegionError
 from napari_nucbudget.types.image import Region
+from napari_nucbudget.ui.viewport import drawn_region
 from tests.ui.annotating import UM
+from tests.ui.conftest import drag_mouse, move_mouse
 
 
 @pytest.mark.parametrize("gone", ["a", "b", "c"])
@@ -85,3 +88,61 @@ def test_the_fields_of_another_project_are_its_own(desk, tmp_path):
     assert fields.list.item(0).text().startswith("50 x 50 px at x 0, y 0")
     assert fields.chosen == session.store.fields()[0]
     np.testing.assert_array_equal(outlines(desk).data[0].max(axis=0), (49.5, 49.5))
+
+
+def test_every_rectangle_that_was_drawn_becomes_a_field_once(desk):
+    fields, canvas = desk.dock.fields, desk.canvas
+    desk.dock.tabs.setCurrentWidget(fields)
+    desk.click(fields.draw)
+    middle = canvas.rect().center()
+    for shift in (-120, 0, 120):
+        corner = middle + QPoint(shift - 40, -40)
+        move_mouse(desk.qtbot, canvas, corner)
+        drag_mouse(desk.qtbot, canvas, corner, *(corner + QPoint(d, d) for d in (20, 60, 80)))
+    desk.click(fields.declare)
+    regions = [field.region for field in desk.session.store.fields()]
+    assert len(regions) == 3
+    assert regions[0].right < regions[1].x < regions[1].right < regions[2].x
+    assert "field to declare" not in desk.viewer.layers
+    desk.click(fields.declare)
+    assert "No region was drawn yet" in desk.dock.project.error.text()
+    assert len(desk.session.store.fields()) == 3
+
+
+def test_a_rectangle_with_open_proposals_stays_to_be_declared(desk):
+    desk.propose()
+    fields = desk.dock.fields
+    desk.dock.tabs.setCurrentWidget(fields)
+    desk.click(fields.draw)
+    for y, x in ((100, 20), (50, 70), (100, 120)):  # a proposal lies in the second one
+        corners = [[y, x], [y, x + 30], [y + 30, x + 30], [y + 30, x]]
+        desk.viewer.layers["field to declare"].add_rectangles(np.array(corners))
+    desk.click(fields.declare)
+    assert "1 proposal in this field is unanswered" in desk.dock.project.error.text()
+    assert len(desk.session.store.fields()) == 1
+    assert len(desk.viewer.layers["field to declare"].data) == 2
+    desk.click(fields.unanswered)
+    desk.press(Qt.Key.Key_K)
+    desk.click(fields.declare)
+    assert [field.region.x for field in desk.session.store.fields()] == [20, 70, 120]
+
+
+def test_what_is_a_field_already_is_not_one_twice(desk):
+    fields = desk.dock.fields
+    desk.dock.tabs.setCurrentWidget(fields)
+    desk.click(fields.declare_view)
+    desk.click(fields.declare_view)
+    assert desk.dock.project.error.text() == "This is a field of the image already."
+    assert len(desk.session.store.fields()) == 1
+
+
+def test_the_outline_of_a_field_is_no_drawn_region(desk):
+    viewer, image = desk.viewer, desk.viewer.layers["biopsy"]
+    assert desk.dock.fields.declare_region(Region(0, 0, 60, 60))
+    with pytest.raises(RegionError, match="No region was drawn"):
+        drawn_region(viewer, image)
+    viewer.layers.selection.active = outlines(desk)
+    drawn = viewer.add_shapes([[[10, 10], [10, 19], [19, 19], [19, 10]]], **UM)
+    viewer.layers.move(viewer.layers.index(drawn), 0)
+    viewer.layers.selection.active = outlines(desk)
+    assert drawn_region(viewer, image) == Region(10, 10, 10, 10)

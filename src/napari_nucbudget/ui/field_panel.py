@@ -25,7 +25,12 @@ from napari_nucbudget.project import Field
 from napari_nucbudget.types.image import Region
 from napari_nucbudget.ui.field_outlines import FieldOutlines
 from napari_nucbudget.ui.slides import own_metadata
-from napari_nucbudget.ui.viewport import check_drawable, drawn_region, visible_region
+from napari_nucbudget.ui.viewport import (
+    check_drawable,
+    drawn_region,
+    drawn_regions,
+    visible_region,
+)
 
 if TYPE_CHECKING:
     from napari.layers import Shapes
@@ -184,15 +189,28 @@ class FieldPanel(QWidget):
         viewer, image = self._session.viewer, self._session.current
         if image is None:
             return
-        if self._drawing is not None and self._drawing in viewer.layers:
-            viewer.layers.selection.active = self._drawing
+        drawing = self._drawing if self._drawing in viewer.layers else None
         try:
-            region = drawn_region(viewer, image)
+            if drawing is not None and len(drawing.data):
+                regions = drawn_regions(viewer, image, drawing)
+            else:
+                regions = [drawn_region(viewer, image)]
         except NucbudgetError as error:
             self._session.failed.emit(error)
             return
-        if self.declare_region(region) and self._drawing is not None:
-            viewer.layers.remove(self._drawing)
+        done = 0
+        while done < len(regions) and self.declare_region(regions[done]):
+            done += 1
+        if drawing is not None and done:
+            self._take_away(drawing, done)
+
+    def _take_away(self, drawing: Shapes, count: int) -> None:
+        """Leave of the rectangles those that are no fields yet."""
+        if count < len(drawing.data):
+            drawing.selected_data = set(range(count))
+            drawing.remove_selected()
+        else:
+            self._session.viewer.layers.remove(drawing)
             self._drawing = None
 
     def _declare_view(self) -> None:
@@ -209,11 +227,14 @@ class FieldPanel(QWidget):
     def declare_region(self, region: Region) -> bool:
         """Make a region of the current image a field; unanswered proposals in it forbid that."""
         image = self._session.ensure()
-        if image is None:
+        store = self._session.store
+        if image is None or store is None:
+            return False
+        if any(field.region == region for field in store.fields(image)):
+            self._session.failed.emit(ProjectError("This is a field of the image already."))
             return False
         field = self._session.edit(lambda store: store.add_field(image, region))
-        store = self._session.store
-        left = 0 if field or store is None else len(store.proposals(image, region))
+        left = 0 if field else len(store.proposals(image, region))
         self._asked = region if left else None
         self.refresh()
         return field is not None

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from napari_nucbudget.bridge.layers import unit_factor
 from napari_nucbudget.errors import RegionError
 from napari_nucbudget.types.image import Region
+from napari_nucbudget.ui.slides import is_own
 
 if TYPE_CHECKING:
     from napari.layers import Image, Shapes
     from napari.viewer import Viewer
 
-__all__ = ["drawn_region", "image_shape", "shapes_to_use", "visible_region"]
+__all__ = ["drawn_region", "drawn_regions", "image_shape", "shapes_to_use", "visible_region"]
 
 
 def image_shape(layer: Image) -> tuple[int, int]:
@@ -88,14 +89,19 @@ def _unit_factors(viewer: Viewer, layer: Any) -> NDArray[np.float64]:
 
 
 def shapes_to_use(viewer: Viewer) -> Shapes | None:
-    """The shapes layer that a person means: the selected one, else the topmost with shapes."""
+    """The shapes layer that a person means: the selected one, else the topmost with shapes.
+
+    Outlines of fields, and the loop around nuclei, were drawn for something else.
+    """
     from napari.layers import Shapes
 
+    filled = [
+        layer
+        for layer in viewer.layers
+        if isinstance(layer, Shapes) and len(layer.data) and not is_own(layer, "fields", "lasso")
+    ]
     active = viewer.layers.selection.active
-    if isinstance(active, Shapes) and len(active.data):
-        return active
-    filled = [layer for layer in viewer.layers if isinstance(layer, Shapes) and len(layer.data)]
-    return filled[-1] if filled else None
+    return next((layer for layer in filled if layer is active), filled[-1] if filled else None)
 
 
 def drawn_region(viewer: Viewer, layer: Image) -> Region:
@@ -113,6 +119,21 @@ def drawn_region(viewer: Viewer, layer: Image) -> Region:
         raise RegionError("No region was drawn yet: press 'Draw' and drag a rectangle.")
     chosen = sorted(shapes.selected_data) or [len(shapes.data) - 1]
     vertices = np.concatenate([np.asarray(shapes.data[i]) for i in chosen])
+    return _around(viewer, layer, shapes, vertices)
+
+
+def drawn_regions(viewer: Viewer, layer: Image, shapes: Shapes) -> list[Region]:
+    """Smallest rectangle of the image's pixels around each shape of a layer.
+
+    Raises
+    ------
+    RegionError
+        Where one lies outside the image.
+    """
+    return [_around(viewer, layer, shapes, np.asarray(shape)) for shape in shapes.data]
+
+
+def _around(viewer: Viewer, layer: Image, shapes: Shapes, vertices: NDArray[np.float64]) -> Region:
     into = _unit_factors(viewer, layer)[-2:] / _unit_factors(viewer, shapes)[-2:]
     points = []
     for vertex in vertices:
