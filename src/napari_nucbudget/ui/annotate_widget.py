@@ -25,6 +25,7 @@ from napari_nucbudget.ui.project_panel import ProjectPanel
 from napari_nucbudget.ui.proposal_panel import ProposalPanel
 from napari_nucbudget.ui.session import Session
 from napari_nucbudget.ui.theme import colors_of
+from napari_nucbudget.ui.words import plain, shortened
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["AnnotateWidget"]
 
 SPENT_MS = 500
+LONGEST = 24
+"""Letters of what would be undone: two buttons with as many fit beside each other."""
 
 
 class AnnotateWidget(QWidget):
@@ -125,8 +128,9 @@ class AnnotateWidget(QWidget):
             (self.undo, store and store.undo_label, "Undo", "Ctrl+Z"),
             (self.redo, store and store.redo_label, "Redo", "Ctrl+Shift+Z"),
         ):
-            button.setText(f"{word}: {label}" if label else word)
-            button.setToolTip(f"{word} ({key}), also of what was done before a restart.")
+            button.setText(plain(f"{word}: {shortened(label, LONGEST)}") if label else word)
+            step = f"{word}: {label}. " if label and len(label) > LONGEST else ""
+            button.setToolTip(f"{step}{word} ({key}), also of what was done before a restart.")
             button.setEnabled(bool(label) and not self.session.read_only)
         self._bind()
         self._later.start()

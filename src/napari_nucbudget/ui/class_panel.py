@@ -26,6 +26,7 @@ from napari_nucbudget.ui import actions, keys
 from napari_nucbudget.ui.class_dialog import ClassDialog, RemoveDialog, new_class, swatch
 from napari_nucbudget.ui.dot_style import UNLABELLED_COLOR
 from napari_nucbudget.ui.lasso import Lasso
+from napari_nucbudget.ui.words import plain, shortened
 
 if TYPE_CHECKING:
     from napari_nucbudget.ui.session import Session
@@ -120,7 +121,9 @@ class ClassPanel(QGroupBox):
             name = each.name or UNLABELLED
             own = usable.get(each.name, "")
             key = f"    {own}" if own else ""
-            button = QPushButton(swatch(each.color), f"{each.name or 'no class'}{key}")
+            button = QPushButton(
+                swatch(each.color), plain(f"{shortened(each.name) or 'no class'}{key}")
+            )
             button.setCheckable(True)
             button.setStyleSheet("text-align: left; padding: 4px;")
             button.setToolTip(

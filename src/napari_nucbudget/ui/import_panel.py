@@ -36,7 +36,7 @@ from napari_nucbudget.io.formats.points_file import PointsFile
 from napari_nucbudget.types.nuclei import HUMAN
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.ui.jobs import Job
-from napari_nucbudget.ui.words import Words, shortened
+from napari_nucbudget.ui.words import Words, plain, shortened
 
 if TYPE_CHECKING:
     from napari_nucbudget.ui.session import Session
@@ -220,7 +220,8 @@ class ImportPanel(QWidget):
                     likely = self._session.image
                 box.setCurrentIndex(max(box.findData(likely), 0) if likely is not None else 0)
                 self._keep_answer(box, f"image {len(self.targets)}", answered)
-                self._target_form.addRow(f"{shortened(each.image or 'Nuclei', 24)} →", box)
+                name = shortened(each.image or "Nuclei", 24)
+                self._target_form.addRow(plain(f"{name} →"), box)
                 self.targets.append(box)
             names = store.classes.names
             for one in new_classes(self._points, store.classes):
@@ -229,7 +230,8 @@ class ImportPanel(QWidget):
                     box.setItemData(at, answer)
                 box.setToolTip(f"The project has no class {one.name!r}.")
                 self._keep_answer(box, f"class {one.name}", answered)
-                self._class_form.addRow(f"New class {one.name!r}:", box)
+                name = shortened(one.name, 24)
+                self._class_form.addRow(plain(f"New class {name!r}:"), box)
                 self.answers[one.name] = box
         self._update()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QLabel, QWidget
 
-__all__ = ["Words", "shortened"]
+__all__ = ["Words", "plain", "shortened"]
 
 WIDEST_PX = 240
 """A word asks a dock for so much room at most."""
@@ -29,3 +29,8 @@ def shortened(name: str, most: int = 36) -> str:
         return name
     end = (most - 1) // 2
     return f"{name[: most - 1 - end]}…{name[-end:]}"
+
+
+def plain(text: str) -> str:
+    """A text on a button as it is: Qt takes a single & for a key, and does not show it."""
+    return text.replace("&", "&&")
