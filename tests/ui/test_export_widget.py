@@ -216,3 +216,28 @@ def test_answers_stay_when_another_layer_is_chosen_and_a_named_image_is_not_gues
     assert panel.targets[0].currentData() is None
     panel.targets[0].setCurrentIndex(1)
     assert "lie on 'c.png'" in panel.warning.text()
+
+
+def test_what_is_ticked_for_training_data_stays_ticked(desk):
+    image = desk.label()
+    out = desk.dock.out
+    out.format.setCurrentIndex(out.format.findData("label-set"))
+    desk.click(out.crops)
+    desk.session.views.of().select(desk.store.nuclei(image).id[:1])
+    desk.settle()
+    desk.dock.tabs.setCurrentWidget(desk.dock.counts)
+    desk.dock.tabs.setCurrentWidget(out)
+    assert out.crops.isChecked()
+    assert out.request().crops
+
+
+def test_a_typed_name_gets_the_suffix_of_another_format(desk, tmp_path):
+    desk.label()
+    out = desk.dock.out
+    desk.export(tmp_path / "mine.csv", "csv")
+    out.format.setCurrentIndex(out.format.findData("geojson"))
+    assert out.path.text() == str(tmp_path / "mine.geojson")
+    desk.click(out.export)
+    desk.settle()
+    (back,) = read_points(tmp_path / "mine.geojson")
+    assert len(back.nuclei) == 4

@@ -29,7 +29,7 @@ from napari_nucbudget.bridge.project_export import (
 )
 from napari_nucbudget.bridge.project_points import project_points
 from napari_nucbudget.errors import NucbudgetError, OutputError
-from napari_nucbudget.io.formats import FORMATS
+from napari_nucbudget.io.formats import FORMATS, with_suffix_of
 from napari_nucbudget.project import ProjectStore
 from napari_nucbudget.project.reading import Which
 from napari_nucbudget.project.recovery import data_folder
@@ -72,6 +72,7 @@ class ExportPanel(QWidget):
         self._soon.setSingleShot(True)
         self._soon.setInterval(SOON_MS)
         self._soon.timeout.connect(self._refresh_if_seen)
+        self.format.currentIndexChanged.connect(self._follow_format)
         for box in (self.scope, self.which, self.format):
             box.currentIndexChanged.connect(self.refresh)
         self.path.textChanged.connect(self._update)
@@ -318,11 +319,21 @@ class ExportPanel(QWidget):
             path = folder / f"{file_name(image, self._format)} labels"
         else:
             path = folder / file_name(image, self._format)
+        if str(path) == self._suggested == self.path.text():
+            return  # what was ticked for it stays so
         self._suggested = str(path)
         self.path.setText(str(path))
         self.path.setToolTip(str(path))
         shape = image.shape
         self.crops.setChecked(shape[0] * shape[1] > LARGEST_WHOLE_PX)
+
+    def _follow_format(self, *_: Any) -> None:
+        """A typed name ends as files of the chosen format do, where it ended as another's."""
+        typed = self.path.text()
+        if typed not in ("", self._suggested) and self._one_file:
+            path = with_suffix_of(typed, self._format)
+            if path != Path(typed):
+                self.path.setText(str(path))
 
     def _update(self, *_: Any) -> None:
         running = self.job.running

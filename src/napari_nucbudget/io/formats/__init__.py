@@ -12,7 +12,14 @@ from napari_nucbudget.io.formats.points_file import PointsFile
 from napari_nucbudget.registry import Registry
 from napari_nucbudget.types.classes import ClassScheme
 
-__all__ = ["FORMATS", "format_to_read", "format_to_write", "read_points", "write_points"]
+__all__ = [
+    "FORMATS",
+    "format_to_read",
+    "format_to_write",
+    "read_points",
+    "with_suffix_of",
+    "write_points",
+]
 
 FORMATS = Registry(
     "file format",
@@ -127,6 +134,24 @@ def write_points(path: Path | str, points: PointsFile, *, format: str | None = N
     if points.source is not None and points.shape is None:
         points = replace(points, shape=points.source.shape)
     return chosen.write(path, points)
+
+
+def with_suffix_of(path: Path | str, format: str) -> Path:
+    """The path of a file with the suffix of a format in place of another format's.
+
+    One that the format has too stays, and so does a suffix of no format. A short one is followed
+    by a short one: `a.csv` becomes `a.geojson`, `a.nuclei.csv` becomes `a.nuclei.geojson`.
+    """
+    path, wanted = Path(path), FORMATS[format].suffixes
+    found = _by_suffix(path)
+    if found is None:
+        return path
+    name = path.name.lower()
+    suffix = max((s for s in found.suffixes if name.endswith(s)), key=len)
+    if suffix in wanted or suffix == name:
+        return path
+    place = min(found.suffixes.index(suffix), len(wanted) - 1)
+    return path.with_name(path.name[: -len(suffix)] + wanted[place])
 
 
 def _all() -> Iterator[Format]:
