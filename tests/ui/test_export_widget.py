@@ -241,3 +241,28 @@ def test_a_typed_name_gets_the_suffix_of_another_format(desk, tmp_path):
     desk.settle()
     (back,) = read_points(tmp_path / "mine.geojson")
     assert len(back.nuclei) == 4
+
+
+def test_what_an_import_asks_follows_the_classes_of_the_project(desk, tmp_path):
+    desk.label()
+    new = ClassScheme((NucleusClass("mitosis", "#ff9100", "G"), NucleusClass("stroma", "#0f0")))
+    nuclei = Nuclei.from_points([(50, 60), (70, 80)], label=[0, 1], classes=new)
+    path = write_points(tmp_path / "a.nuclei.csv", PointsFile(nuclei, 0.5, ""), format="csv")
+    desk.read(path)
+    panel, session = desk.dock.in_, desk.session
+    panel.answers["stroma"].setCurrentText("are epithelial")
+    session.edit(lambda store: store.add_class(NucleusClass("mitosis", "#ff9100", "G")))
+    assert set(panel.answers) == {"stroma"}
+    assert panel.answers["stroma"].currentData() == "epithelial"
+    session.edit(lambda store: store.edit_class("epithelial", new_name="tumour"))
+    offered = [
+        panel.answers["stroma"].itemText(at) for at in range(panel.answers["stroma"].count())
+    ]
+    assert "are tumour" in offered
+    assert "are epithelial" not in offered
+    session.undo()
+    session.undo()
+    assert set(panel.answers) == {"mitosis", "stroma"}
+    desk.click(panel.take)
+    assert panel.status.text() == "From a.nuclei.csv: 2 dots."
+    assert "mitosis" in desk.store.classes.names

@@ -76,6 +76,7 @@ class ImportPanel(QWidget):
         self.job.finished.connect(self._show)
         self.job.failed.connect(self._fail)
         session.image_changed.connect(self._questions)
+        session.nuclei_changed.connect(self._follow_classes)
         session.project_changed.connect(self._ask_anew)
         self._show([])
 
@@ -194,6 +195,11 @@ class ImportPanel(QWidget):
         """Another project has other images and classes."""
         self.targets, self._answered = [], {}
         self._questions()
+
+    def _follow_classes(self, notes: Any) -> None:
+        """What is asked of a class, and can be answered, is another with other classes."""
+        if self._points and (notes is None or any(note.classes for note in notes)):
+            self._questions()
 
     def _questions(self) -> None:
         """One row for each image of the file, and for each class that the project lacks.
