@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QDockWidget
 
 from napari_nucbudget.cli import main
 from napari_nucbudget.models.library import keep_model, load_card, model_folder
@@ -260,6 +260,32 @@ def test_proposals_of_an_image_that_no_model_reads_are_said(bench):
     bench.click(dock.train)
     assert "grey" in dock.error.text()
     assert not dock.job.running
+
+
+def test_nothing_is_planned_while_the_dock_is_hidden(bench, monkeypatch):
+    dock, session, planned = bench.dock, bench.session, []
+    plan = train_widget.plan_training
+    monkeypatch.setattr(
+        train_widget, "plan_training", lambda *a, **k: planned.append(1) or plan(*a, **k)
+    )
+    holder = dock.parentWidget()
+    while not isinstance(holder, QDockWidget):
+        holder = holder.parentWidget()
+    holder.hide()  # as a tab in front of it does
+    bench.wait(lambda: not dock.isVisible(), 5000)
+    planned.clear()
+    session.edit(lambda store: store.remove_field(store.fields()[0].id))
+    bench.settle()
+    path = session.store.path
+    session.close_project()
+    session.open(path)
+    bench.settle()
+    assert planned == []
+    holder.show()
+    bench.wait(dock.isVisible, 5000)
+    assert planned == [1]
+    assert "0 fields with 0 dots" in dock.problem.text()
+    assert not dock.train.isEnabled()
 
 
 def test_the_ladder_learns_from_proposals_of_open_images_too(bench, drawn):

@@ -8,20 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import (
-    QApplication,
-    QHBoxLayout,
-    QProgressBar,
-    QPushButton,
-    QWidget,
-)
+from qtpy.QtWidgets import QApplication, QHBoxLayout, QProgressBar, QPushButton, QWidget
 
 from napari_nucbudget.errors import NucbudgetError
-from napari_nucbudget.learn.run_folder import (
-    RunFolder,
-    TrainingPlan,
-    plan_training,
-)
+from napari_nucbudget.learn.run_folder import RunFolder, TrainingPlan, plan_training
 from napari_nucbudget.models.library import load_card
 from napari_nucbudget.project import ProjectStore, Records
 from napari_nucbudget.types.labels import LabelSet
@@ -68,8 +58,8 @@ class TrainWidget(QWidget):
         self._plan: TrainingPlan | None = None
         self._trained: TrainingPlan | None = None
         self._record: int | None = None
-        self._paused = False
-        self._crashed = False
+        self._paused = self._crashed = False
+        self._stale = True  # the plan, while the dock is hidden
         self._parent_model = ""
         self._then_train = True
         self.form = TrainForm(session, catalogue or Catalogue())
@@ -121,7 +111,7 @@ class TrainWidget(QWidget):
         )
 
     def _connect(self) -> None:
-        self._later.timeout.connect(self.refresh)
+        self._later.timeout.connect(self._refresh_if_seen)
         self.session.project_changed.connect(self._project_changed)
         for signal in (self.session.image_changed, self.session.nuclei_changed, self.form.changed):
             signal.connect(self._soon)
@@ -144,7 +134,10 @@ class TrainWidget(QWidget):
         self._viewer.events.theme.connect(self._apply_theme)
 
     def event(self, event: QEvent) -> bool:
-        """A dock that was closed gives its widget up: training stops, and can be continued."""
+        """A dock that was closed gives its widget up: training stops, and can be continued.
+
+        One that comes to the front plans what was not planned while it was hidden.
+        """
         if event.type() == QEvent.Type.ParentChange and hasattr(self, "job"):
             if self.parent() is None:
                 self._stop_for_now()
@@ -152,6 +145,8 @@ class TrainWidget(QWidget):
                 self.outcome.leave()
             else:
                 self._later.start()
+        elif event.type() == QEvent.Type.Show and self._stale:
+            self.refresh()
         return super().event(event)
 
     # -- before training
@@ -167,8 +162,17 @@ class TrainWidget(QWidget):
         self.session.edit(lambda store: store.describe_image(image, patient=patient))
         self._later.start()
 
+    def _refresh_if_seen(self) -> None:
+        """Plan anew where a person can see it: that reads all images of the project."""
+        if self.isVisible():
+            self.refresh()
+        else:
+            self._stale = True
+            self._update()
+
     def refresh(self) -> None:
         """Plan anew: what would be trained on, and what is too few."""
+        self._stale = False
         store = self.session.store
         self._plan, problem = None, "Open an image and label some nuclei first."
         if store is not None:
@@ -355,7 +359,7 @@ class TrainWidget(QWidget):
             self.status.setText(f"The training of {when} was cut off{step}: continue or cancel it.")
             if reports:
                 self._show_steps(reports[-1])
-        self.refresh()
+        self._refresh_if_seen()
 
     # -- looks
 
