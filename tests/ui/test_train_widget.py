@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shlex
@@ -24,6 +25,7 @@ from napari_nucbudget.types.image import Region
 from napari_nucbudget.types.nuclei import Nuclei
 from napari_nucbudget.types.progress import Progress
 from napari_nucbudget.ui import train_widget
+from napari_nucbudget.ui.apply_model import Application
 from napari_nucbudget.ui.session import Session
 from napari_nucbudget.ui.train_widget import TrainWidget
 
@@ -379,6 +381,23 @@ def test_rolling_back_after_another_edit_applies_the_parent(bench, tiny_model, t
     assert dock.form.parent_model == "tiny"
     assert outcome.view.isEnabled()
     assert outcome.image.isEnabled()
+    assert not outcome.back.isEnabled()
+
+
+def test_an_application_that_the_project_refuses_is_not_noted(bench, drawn):
+    session, outcome, used = bench.session, bench.dock.outcome, []
+    outcome.applied.connect(used.append)
+    found = Nuclei.from_points(drawn.yx[100:150], score=0.6, origin="tiny")
+    session.edit(lambda store: store.add_proposals(bench.image, found))
+    proposals = session.store.nuclei(bench.image, which="proposed")
+    session.edit(lambda store: store.edit_class("epithelial", new_name="tumour"))
+    whole = Region(0, 0, 240, 320)
+    outcome._asked = Application("tiny", "classification", bench.image, None, 0.5, whole, proposals)
+    typed = dataclasses.replace(proposals, label=np.zeros(len(proposals), np.int16))
+    outcome._applied(typed)
+    assert bench.dock.error.text() != ""
+    assert Records(session.store).models() == []
+    assert used == []
     assert not outcome.back.isEnabled()
 
 

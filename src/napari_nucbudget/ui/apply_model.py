@@ -78,12 +78,14 @@ def apply(asked: Application) -> Generator[Progress, None, Nuclei]:
     return found.nuclei
 
 
-def commit(session: Session, asked: Application, nuclei: Nuclei) -> int:
-    """Write the answer into the project as one step of undo; gives the number of nuclei."""
+def commit(session: Session, asked: Application, nuclei: Nuclei) -> int | None:
+    """Write the answer into the project as one step of undo; gives the number of nuclei.
+
+    None where the project refused it, which `session.failed` has said.
+    """
     card = load_card(asked.model)
     if asked.task == "classification":
-        done = session.edit(lambda store: store.retype(asked.image, nuclei))
-        count = done or 0
+        count = session.edit(lambda store: store.retype(asked.image, nuclei))
     else:
         apart = (card.min_distance_um or 0.0) / asked.mpp
         ids = session.edit(
@@ -91,7 +93,9 @@ def commit(session: Session, asked: Application, nuclei: Nuclei) -> int:
                 asked.image, nuclei, region=asked.region, apart_px=apart
             )
         )
-        count = 0 if ids is None else len(ids)
+        count = None if ids is None else len(ids)
+    if count is None:
+        return None
     store = session.store
     if store is not None and not store.read_only:
         Records(store).use_model(

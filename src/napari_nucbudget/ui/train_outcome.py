@@ -162,6 +162,11 @@ class TrainOutcome(QGroupBox):
             return
         before = None if store is None else store.revision
         count = commit(self._session, asked, nuclei)
+        if count is None:
+            self._asked = None
+            self.note.setText("")
+            self._update()
+            return
         changed = store is not None and store.revision != before
         self._undo_label = store.undo_label if store is not None and changed else None
         if asked.model == self._parent_model:  # rolled back: further back there is nothing
