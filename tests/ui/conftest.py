@@ -249,4 +249,37 @@ def desk(make_napari_viewer: Any, qtbot: Any, drawn: Drawn) -> Any:
     desk.session.close()
 
 
+@pytest.fixture
+def bench(
+    make_napari_viewer: Any,
+    qtbot: Any,
+    drawn: Drawn,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Any:
+    """An image with a field of 40 dots, and the dock Teach beside it."""
+    from napari_nucbudget.models.library import keep_model
+    from napari_nucbudget.types.image import Region
+    from tests.ui.teaching import UM, Bench
+
+    monkeypatch.setenv("NUCBUDGET_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    keep_model(tiny_model, "tiny")
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1300, 1000)
+    bench = Bench(viewer, qtbot)
+    viewer.add_image(drawn.rgb, name="biopsy", **UM)
+    bench.image = bench.session.ensure()
+    field = Region(0, 0, 100, 160)
+    dots = drawn.yx[field.contains(drawn.yx)]
+    assert len(dots) == 40
+    bench.session.edit(lambda store: store.add(bench.image, dots))
+    bench.session.edit(lambda store: store.add_field(bench.image, field))
+    bench.open_dock()
+    yield bench
+    bench.dock.process.stop()
+    bench.session.close()
+
+
 __all__ = ["MPP", "DarknessDetector", "Dock", "Drawn"]
