@@ -12,6 +12,8 @@ import logging, signal
 from napari_nucbudget import cli
 from napari_nucbudget.models import library
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+
 def interrupted(*_, **__):
     log = logging.getLogger("distributed.core")
     {before}
