@@ -302,6 +302,15 @@ def test_a_model_trained_into_this_folder_is_called_like_it(
     assert Detector.load(tmp_path, device="cpu").card.name == tmp_path.name
 
 
+def test_a_finished_run_that_is_resumed_keeps_its_name(train_set, validation_set, quick, tmp_path):
+    out = tmp_path / "m"
+    nothing = replace(validation_set, images=())  # the last epoch is the best then
+    collect(fit(train_set, nothing, quick, out=out, name="mine", device="cpu"))
+    before = (out / "card.json").read_bytes()
+    collect(fit(train_set, nothing, quick, out=out, device="cpu", resume=True))
+    assert (out / "card.json").read_bytes() == before
+
+
 def test_a_run_cut_off_before_its_weights_were_kept_goes_on(
     train_set, validation_set, quick, tmp_path, monkeypatch
 ):

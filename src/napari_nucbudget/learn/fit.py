@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_nucbudget.errors import OutputError, TrainingError
+from napari_nucbudget.errors import ModelError, OutputError, TrainingError
 from napari_nucbudget.io.files import write_atomically
 from napari_nucbudget.io.label_hashes import arrangement, content_hash
 from napari_nucbudget.learn.checkpoint import STATE_FILE, load_state, save_state
@@ -28,7 +28,7 @@ from napari_nucbudget.learn.methods import METHODS
 from napari_nucbudget.models.bundle import CARD_FILE, Detector
 from napari_nucbudget.models.classifier import Classifier
 from napari_nucbudget.models.device import autocast, choose_device, choose_precision
-from napari_nucbudget.types.card import TrainingData, check_model_name
+from napari_nucbudget.types.card import ModelCard, TrainingData, check_model_name
 from napari_nucbudget.types.labels import LabelSet
 from napari_nucbudget.types.training import EpochReport, TrainConfig, TrainingRun
 
@@ -124,7 +124,7 @@ def fit(
         reports = [EpochReport(**r) for r in facts["reports"]]
         first = facts["step"]
         best_epoch, best_score = facts["best_epoch"], facts["best_score"]
-        if reports and reports[-1].is_best:  # it may have been cut off before these were kept
+        if reports and reports[-1].is_best and not _is_kept(out, reports):  # it was cut off between
             _keep_best(method, average, card_facts, reports, out)
     started = time.monotonic() - (reports[-1].seconds if reports else 0.0)
     sums: dict[str, float] = {}
@@ -227,6 +227,14 @@ def _keep_best(
         facts["threshold"] = reports[-1].validation["threshold"]
     card = model.card.model_copy(update=facts)
     replace(model, card=card).save(out, overwrite=True)
+
+
+def _is_kept(out: Path, reports: list[EpochReport]) -> bool:
+    """Whether the model in `out` is of the last report, or was finished after it."""
+    try:
+        return len(ModelCard.load(out / CARD_FILE).curve) >= len(reports)
+    except ModelError:
+        return False
 
 
 def _optimiser(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
